@@ -50,12 +50,12 @@ impl Reservation {
 
     /// Notes that a record allowing `count` uses is being written.
     pub fn propose(&mut self, count: usize) {
-        // The write of an earlier record may still turn out to be the stored one.
+        // An earlier record, whose write has no result yet, may be the one that is stored.
         let earlier = self.proposed.unwrap_or(count);
         self.proposed = Some(count.min(earlier));
     }
 
-    /// Notes that the record being written is persisted. Returns whether there was one.
+    /// Notes that the record being written is persisted. Returns whether a record was being written.
     pub fn confirm(&mut self) -> bool {
         let proposed = self.proposed.take();
         self.left = proposed.unwrap_or(self.left);

@@ -1,7 +1,7 @@
 //! Checks that the API server serves all fields that this binary relies on.
 //!
-//! Where a `CustomResourceDefinition` lacks one of our fields, the API server silently drops its value, guards
-//! included. While a field is missing, nothing is sent, and objects of that kind aren't written.
+//! If a `CustomResourceDefinition` lacks one of our fields, the API server silently drops the value of that field, even
+//! the value of a guard. While a field is missing, nothing is sent, and objects of that kind aren't written.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -197,9 +197,9 @@ pub fn compared_version(served: &Raw) -> Compared {
 
 const MEND: &str = "apply the definitions of this version: vpo crds | kubectl apply --server-side --force-conflicts -f -";
 
-/// The paths of the fields of `ours` that `served` lacks, in each version that is served or stored. Also missing
-/// transition rules, as known facts of an object rely on the immutability of fields, and missing defaults, which give
-/// an absent field its meaning.
+/// The paths of the fields of `ours` that `served` lacks, in each version that is served or stored. The result also
+/// names missing transition rules, because what is known of an object relies on the immutability of its fields. It
+/// names different defaults too, because a default gives an absent field its meaning.
 pub fn missing_fields(
     ours: &CustomResourceDefinition,
     served: &CustomResourceDefinition,

@@ -13,12 +13,13 @@ const UTF8: usize = 4;
 const LONGEST_ENTITY: usize = 16;
 /// From this length on, in characters, a secret doesn't occur in a text by chance.
 const LONG: usize = 8;
-/// Of a longer secret this many leading characters are enough to be masked, together with all that match after them. So
-/// the cost at a place without a secret doesn't grow with the length of the secret.
+/// If a text holds at least this many leading characters of a secret, they are masked even if the rest of the secret
+/// doesn't follow. The following characters that match are masked too. So the cost at a place without a secret doesn't
+/// grow with the length of the secret.
 const TELLING: usize = 16;
 
-/// The limit of readings that are followed at the same time; the shortest and the longest ones are kept. A row of n
-/// backslashes has n readings.
+/// The most readings of a text that are followed at the same time. If there are more, the shortest and the longest
+/// readings are kept. A row of n backslashes has n readings.
 const READINGS: usize = 64;
 
 /// Secrets to be masked, as visible characters.
@@ -31,13 +32,13 @@ impl Mask {
         Self(secrets.into_iter().map(seen).collect())
     }
 
-    /// A mask of only those secrets that no text holds by chance.
+    /// A mask of only the long secrets, which no text holds by chance.
     pub(crate) fn of_long_ones(&self) -> Self {
         let long = self.0.iter().filter(|secret| secret.len() >= LONG);
         Self(long.cloned().collect())
     }
 
-    /// `text` with the secrets masked and cut after `limit` bytes; borrowed where it holds no secret.
+    /// `text` with its secrets masked, cut after `limit` bytes of `text`. Borrowed if nothing was masked or cut.
     pub(crate) fn hide<'a>(&self, text: &'a str, limit: usize) -> Cow<'a, str> {
         let mut hidden = String::new();
         let (mut rest, mut kept) = (text, text);
@@ -90,7 +91,8 @@ impl Mask {
         clean
     }
 
-    /// The length in bytes of the longest secret that `text` begins with, or of the leading part of a secret.
+    /// The length in bytes of the longest match at the beginning of `text`: a whole secret, or the leading part of a
+    /// secret.
     fn found_at(&self, text: &str) -> Option<usize> {
         // A match must not begin with an invisible character.
         visible(text.chars().next()?)?;
@@ -101,7 +103,7 @@ impl Mask {
     }
 }
 
-/// The length in bytes of the longest reading of `secret` that `text` begins with, or of its leading part.
+/// The length in bytes of the longest reading of `secret`, or of its leading part, that `text` begins with.
 fn spelled(secret: &[char], text: &str) -> Option<usize> {
     let (plain, end) = plainly_spelled(secret, text);
     let (mut ends, mut open, mut next) = (vec![end], Vec::new(), Vec::new());

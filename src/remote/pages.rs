@@ -4,7 +4,7 @@ use super::wire::CategoryInfo;
 
 /// How many packages one page holds: the platform's maximum (reference, section 3).
 pub const PAGE_SIZE: u32 = 100;
-/// The most pages of one walk, for one million packages. It bounds a walk whose total count is wrong.
+/// The most pages of one walk: enough for one million packages. This limit ends a walk whose total count is wrong.
 pub const MAX_PAGES: u32 = 10_000;
 
 /// One page of the list of packages.

@@ -29,7 +29,7 @@ pub enum PemFault {
     NoBlock,
     /// The line ends are missing.
     NoLineEnds,
-    /// A block has no END line, or one of another label.
+    /// A block has no END line, or its END line has another label.
     NoEnd,
     /// The content of a block isn't base64.
     NotBase64,
@@ -250,8 +250,8 @@ impl<'a> Open<'a> {
     }
 }
 
-/// The label of a BEGIN line; `after` is the text after `-----BEGIN `. More text after the label's dashes means a lost
-/// line end.
+/// The label of a BEGIN line; `after` is the text after `-----BEGIN `. If more text follows the dashes after the label,
+/// a line end is missing.
 fn label(after: &[u8]) -> Result<&[u8], PemFault> {
     let end = position(after, DASHES).ok_or(PemFault::NoEnd)?;
     let (label, rest) = after.split_at(end);

@@ -34,8 +34,8 @@ pub struct TlsSettings {
     pub server_name: Option<String>,
 }
 
-/// The reason why TLS settings can't be used, in the field names of the Platform and its Secrets. Holds nothing of a
-/// Secret, so no parser message either.
+/// The reason why TLS settings can't be used, in the field names of the Platform and its Secrets. It holds no text of a
+/// Secret, and therefore no message of a parser.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
     /// The trusted certificates (`ca.crt`) can't be read.
@@ -90,12 +90,13 @@ pub(super) fn prepare(settings: &TlsSettings) -> Result<Prepared, TlsError> {
     })
 }
 
-/// The check of the platform's certificate: a trusted certificate issued it, or it is itself a trusted one.
+/// The check of the platform's certificate. It accepts a certificate that a trusted certificate has issued, and a
+/// certificate that is itself trusted.
 #[derive(Debug)]
 struct Trust {
     /// The certificates that may have issued the platform's certificate.
     roots: RootCertStore,
-    /// The certificates that the platform may present themselves.
+    /// The certificates that are accepted when the platform itself presents one of them.
     pinned: Vec<CertificateDer<'static>>,
     /// The name that the certificate must carry in place of the endpoint's host.
     name: Option<ServerName<'static>>,
@@ -127,7 +128,8 @@ impl Trust {
     }
 }
 
-/// The CA certificates as roots, and all certificates. A server's own certificate is trusted, but as an issuer of none.
+/// The CA certificates as roots, and all certificates. A server's own certificate is trusted, but isn't accepted as an
+/// issuer.
 fn private_roots(pem: &[u8]) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), PemFault> {
     let certificates = pem::certificates(pem)?;
     let (mut roots, mut others) = (RootCertStore::empty(), RootCertStore::empty());
@@ -204,11 +206,12 @@ impl ServerCertVerifier for Trust {
     }
 }
 
-/// The client certificate. Records whether the platform has requested one: with TLS 1.2 many servers refuse a missing
-/// certificate with a plain "handshake failure", which could mean anything else without a request.
+/// The client certificate. Records whether the platform has requested a client certificate. With TLS 1.2, many servers
+/// refuse a missing certificate with a plain "handshake failure". Without such a request, that failure has another
+/// cause.
 pub(super) struct Identity {
     shown: Option<Arc<CertifiedKey>>,
-    /// The validity period of the client certificate; `None` without one, or where it can't be parsed.
+    /// The validity period of the client certificate; `None` if there is no certificate, or if it can't be parsed.
     pub validity: Option<Validity>,
     asked: AtomicBool,
 }

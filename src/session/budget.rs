@@ -1,8 +1,8 @@
 //! The call budget: a log of answer times, which ensures that no window holds more calls than the limit.
 //!
 //! A call counts from the grant of its permit until one window after its answer. The platform counts the call at its
-//! arrival, which lies between the two. So the platform never counts more calls than the limit, no matter how much the
-//! delays vary and which kind of window it uses.
+//! arrival, which lies between the two. So the platform never counts more calls than the limit, however the delays vary
+//! and whichever kind of window the platform uses.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -127,13 +127,15 @@ impl Budget {
         if at <= now { Room::Now } else { Room::At(at) }
     }
 
-    /// Returns the time at which a login makes sense, given that there is room for it now: when a call can follow while
-    /// the token is usable, which is for the time `serves`. `None` if no call ever can, because the login takes the
-    /// only call of each window. `spare` halves the budget as in [`Self::spare_room`].
+    /// Returns the time at which a login makes sense, given that there is room for the login now. A login makes sense
+    /// if a call can follow while its token is usable; a token is usable for the time `serves`. `None` if no call can
+    /// ever follow, because the login takes the only call of each window. `spare` halves the budget as in
+    /// [`Self::spare_room`].
     pub(super) fn login(&self, serves: Duration, spare: bool, now: Instant) -> Option<Room> {
         let part = |calls: usize| if spare { calls.div_ceil(2) } else { calls };
         let (limit, fits) = (part(self.limit), part(self.fits(now)));
-        // The next call is always made a window after the login at the latest. A lowered share may grow again.
+        // The next call can be made one window after the login at the latest, so a token that lives that long is never
+        // in vain. A lowered share may grow again.
         if self.window <= serves || (fits < 2 && limit >= 2) {
             return Some(Room::Now);
         }
@@ -154,7 +156,7 @@ impl Budget {
         })
     }
 
-    /// Takes a slot for one call, if there is room. Returns whether there was.
+    /// Takes a slot for one call, if there is room. Returns whether there was room.
     pub(super) fn take(&mut self, now: Instant) -> bool {
         let free = self.room(now) == Room::Now;
         if free {
@@ -170,7 +172,8 @@ impl Budget {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// Ends a call, which counts from `stamp`: the time of its answer or, for a lost call, the end of its time-out.
+    /// Ends a call, which counts for one window after `stamp`: the time of its answer or, for a lost call, the end of
+    /// its time-out.
     pub(super) fn ended(&mut self, stamp: Instant, now: Instant) {
         self.give_back();
         let bounds = (self.limit, self.window);
@@ -179,9 +182,9 @@ impl Budget {
         }
     }
 
-    /// Ends a call that was sent at `started` and refused by the rate limit. The share falls to the calls that others
-    /// leave, and no call is made for a tenth of a window (half a window if the window holds no call of ours). After
-    /// that, a single call is made, with no other call in flight.
+    /// Ends a call that was sent at `started` and refused by the rate limit. The share falls to the number of calls
+    /// that the others leave, and no call is made for a tenth of a window (half a window if the window holds no call of
+    /// ours). After that, a single call is made, with no other call in flight.
     pub(super) fn refused(&mut self, started: Instant, now: Instant) {
         let own = self.fitting(now);
         let pause = self.share.refused(started, own, self.window, now);
@@ -198,8 +201,8 @@ impl Budget {
         self.ended(now, now);
     }
 
-    /// Learns from an understood answer to a call that was sent at `started`; after a pause, the other calls may be
-    /// made again.
+    /// Learns from an understood answer to a call that was sent at `started`. If that call was sent after the end of a
+    /// pause, the other calls may be made again.
     pub(super) fn understood(&mut self, started: Instant, now: Instant) {
         if self.pause.is_some_and(|until| until <= started) {
             self.pause = None;
@@ -213,8 +216,8 @@ impl Budget {
         self.pause
     }
 
-    /// Returns until when a refusal delays the next call, or delayed the call in flight: the end of the pause, or a
-    /// later time if there is no room then. `None` once calls can be made.
+    /// Returns the time until which a refusal delays the next call, or delayed the call in flight. This time is the end
+    /// of the pause, or later if there is no room at the end of the pause. `None` once calls can be made.
     pub(super) fn throttled_until(&self, now: Instant) -> Option<Instant> {
         let pause = self.pause?;
         match self.room(now.max(pause)) {

@@ -6,9 +6,9 @@
 //! and the share.
 //!
 //! If there never was a Lease, nothing was sent. If the Lease has no readable log, the last window counts as fully
-//! used. If a log was cut, the same holds for each session that it doesn't contain: its window counts as used up to now
-//! or, if a process of the same identity has just ended, up to the time-out of the calls that this process may have
-//! left in flight.
+//! used. If a log was cut, the window of each session that the log doesn't contain counts as fully used too. Such a
+//! window counts as used up to now. If a process of the same identity has just ended, the window counts as used up to
+//! the time-out of the calls that the ended process may have left in flight.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,7 +25,8 @@ pub const BOUND: usize = 64 << 10;
 const STEPS: u32 = 100;
 /// The longest window that a `Platform` may have.
 const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
-/// The most calls and permits out at one time; more would gain nothing and hurt a slow platform.
+/// The most calls in flight and unused permits at one time. A larger number would gain nothing and would hurt a slow
+/// platform.
 pub(super) const MOST_IN_FLIGHT: usize = 20;
 /// The most calls that one window may hold.
 const MOST_CALLS: u64 = 10_000;
@@ -69,7 +70,7 @@ pub(super) struct SessionRecord {
 struct Throttled {
     /// The age of the last refusal that lowered the share.
     refused: i64,
-    /// The age of the end of the pause, until a call after the pause was understood.
+    /// The age of the end of the pause; absent once a call after the pause was understood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pause: Option<i64>,
     /// The number of calls of the limit that others leave; absent if they leave all.
@@ -88,7 +89,7 @@ pub(super) struct Past {
     pub(super) window: Duration,
     /// Nothing is known up to this time, so a whole quota counts as used then.
     pub(super) forgotten: Instant,
-    /// The times from which each call counts, in order.
+    /// The time of each call, in order: a call counts for one window after its time.
     pub(super) stamps: Vec<Instant>,
     /// What refused calls have shown lately.
     pub(super) throttle: Option<Throttle>,
@@ -99,7 +100,7 @@ pub(super) struct Past {
 pub(super) struct Throttle {
     /// The time of the last refusal that lowered the share.
     pub(super) refused: Instant,
-    /// The end of the pause, until a call after the pause was understood.
+    /// The end of the pause; `None` once a call after the pause was understood.
     pub(super) pause: Option<Instant>,
     /// The number of calls of the limit that others leave; `None` if they leave all.
     pub(super) fits: Option<usize>,
@@ -113,7 +114,7 @@ pub(super) struct Throttle {
 #[derive(Debug)]
 pub struct Inheritance {
     known: BTreeMap<SessionKey, Past>,
-    /// For sessions that aren't known: their window counts as fully used up to this time.
+    /// The window of each session that isn't in `known` counts as fully used up to this time.
     others: Option<Instant>,
 }
 
@@ -198,7 +199,8 @@ impl SessionRecord {
     }
 
     /// Returns the past calls for a reader that first saw the record at `seen` and leads since `taken`. Of the reserved
-    /// calls, those that can have been in flight at the end count until `lingering` after `taken`.
+    /// calls, those that may have been in flight at the end of the former leader count as if they were answered
+    /// `lingering` after `taken`.
     fn past(&self, seen: Instant, taken: Instant, lingering: Duration) -> Past {
         let at = |age: i64| {
             let nanos = age.saturating_mul(step(self.window_ms));
@@ -226,7 +228,8 @@ impl SessionRecord {
             stamps,
             throttle: self.throttled.as_ref().map(|throttled| Throttle {
                 refused: at(throttled.refused.max(0)),
-                // Neither time is more than a window ahead, so a wrong number stops calls for no longer.
+                // Neither `pause` nor `grows` is more than a window ahead, so a wrong number stops calls for one window
+                // at most.
                 pause: throttled.pause.map(|age| at(age.max(-i64::from(STEPS)))),
                 fits: throttled
                     .fits
@@ -277,8 +280,8 @@ impl Inheritance {
         }
     }
 
-    /// Creates the inheritance from a leader that led until `taken` and left no record: the window counts as used up to
-    /// `taken`, and up to `lingering` later because calls in flight may still arrive.
+    /// Creates the inheritance from a leader that led until `taken` and left no record. The window counts as fully used
+    /// up to `lingering` after `taken`, because calls in flight may arrive until then.
     pub fn unknown(taken: Instant, lingering: Duration) -> Self {
         Self {
             known: BTreeMap::new(),
@@ -316,7 +319,7 @@ impl Inheritance {
         self.known.iter().map(record).collect()
     }
 
-    /// Whether sessions that aren't known may still have used their window.
+    /// Whether the window of a session that isn't known may still be used up.
     pub(super) fn is_partial(&self, now: Instant) -> bool {
         self.others.is_some_and(|at| at + LONGEST_WINDOW > now)
     }

@@ -35,8 +35,7 @@ impl Session {
     }
 
     /// Uses the permit of `uid` for `purpose` to look the package up, under the same rules as [`Self::delete`]. The
-    /// permit is used up, but the object keeps its place in the queue: a ticket for the DELETE takes the place of this
-    /// ticket.
+    /// permit is used up, but the object keeps its place in the queue for the ticket of the DELETE that may follow.
     ///
     /// # Errors
     /// Any answer other than the package.
@@ -133,7 +132,7 @@ impl<'a> TrackedCall<'a> {
             return;
         };
         let shared = &self.session.shared;
-        // Most calls end in another way, and then the other members need no check.
+        // The connections of the other members matter only if the call failed because of TLS settings.
         let by_settings =
             matches!(answer, Some(Answer::Unavailable(_, trouble)) if trouble.needs_person());
         let others_work = by_settings && shared.has_working_connection(call.lane());

@@ -1,13 +1,15 @@
 //! The circuit breaker of a lane: it stops calls while the platform fails, and lets single probes through.
 //!
 //! After five failed calls in a row the breaker opens and lets one probe through per step of a growing backoff, so a
-//! thousand stalled objects never use up the quota. A probe goes, by lot, to an object whose call hasn't failed if
-//! there is one, and never to the object that failed last while another waits; deletions and retirements alternate.
+//! thousand stalled objects never use up the quota. The object of a probe is drawn by lot from the objects whose call
+//! hasn't failed, if there are any. The object that failed last is never drawn while another object waits. Deletions
+//! and retirements alternate.
 //!
-//! Answers that prove nothing (a proxy's 405 or HTML page) count by object. After twenty different objects in a row the
-//! breaker opens in the same way, with at least two probes a window. Then no login, list or look-up alone closes the
-//! breaker: a look-up and its DELETE are one probe of two calls. An answer with a code of the platform concerns only
-//! its object. So no group of objects that always fail hides that the platform answers again.
+//! Answers that prove nothing (a proxy's 405 or HTML page) count by object. After such answers to twenty different
+//! objects in a row, the breaker opens in the same way, with at least two probes a window. Then no login, list or
+//! look-up alone closes the breaker: a look-up and its DELETE are one probe of two calls. An answer with a code of the
+//! platform concerns only its object. So a group of objects that always fail can't hide that the platform answers
+//! again.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -55,7 +57,7 @@ struct Ailment {
     /// The time of the last failed call that counted.
     told: Instant,
     probing: bool,
-    /// The uid of the object whose probe takes one more call, because its first call settled nothing.
+    /// The uid of the object whose probe takes one more call, because the first call of the probe settled nothing.
     begun_by: Option<String>,
 }
 
@@ -126,8 +128,8 @@ impl Breaker {
         }
     }
 
-    /// Handles an answer to a call of `uid` that leaves the proof to the object's next call. `heals` tells whether the
-    /// answer closes the breaker when it is open for another reason than unproven answers.
+    /// Handles an answer to a call of `uid` that proves nothing yet: the object's next call will prove it. `heals`
+    /// tells whether the answer closes a breaker that is open for another reason than answers that prove nothing.
     pub(super) fn half_told(&mut self, uid: &str, heals: bool, probe: bool, now: Instant) {
         match &mut self.ailment {
             Some(ailment) if probe && (!heals || is_odd(&ailment.state)) => {
@@ -218,8 +220,8 @@ impl Breaker {
             Some(_) => return false,
         };
         let begins = self.ailment.is_none();
-        // Such answers may stop at any time, and an object may come that is answered in another way. So there are at
-        // least two probes a window; with two calls each, they use less than a twentieth of the quota.
+        // Answers that prove nothing may stop at any time, and a new object may get another answer. So there are at
+        // least two probes a window. With two calls each, the probes use less than a twentieth of the quota.
         let odd = is_odd(&state);
         let longest = if odd { window / 2 } else { PAUSES.longest };
         let full = Backoff { longest, ..PAUSES }.after(steps);
@@ -237,8 +239,8 @@ impl Breaker {
         begins
     }
 
-    /// Opens the breaker because the platform refused the credential itself: the next probe is made after `pause`,
-    /// unless something changes.
+    /// Opens the breaker because the platform refused the credential itself: the next probe is made after `pause`, or
+    /// earlier after [`Self::try_now`] or [`Self::try_soon`].
     pub(super) fn refuses(&mut self, state: SessionState, pause: Duration, now: Instant) {
         self.ailment = Some(Ailment {
             state,

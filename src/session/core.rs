@@ -4,10 +4,10 @@
 //! The budget belongs to the application and counts every call. Each distinct credential has a [`Lane`] with its own
 //! queue, token and health.
 //!
-//! The limit of a session is the lowest limit of its accepted lanes, and its window is their longest window. A lane
-//! that isn't accepted is also bound by its own limit, which counts only its own calls since the start of this process;
-//! otherwise a busy lane would use up the small quota of another before that lane's first call. With one credential the
-//! two limits are the same.
+//! The limit of a session is the lowest limit of the lanes whose login is accepted, and its window is the longest
+//! window of these lanes. Every other lane is also bound by its own limit. That limit counts only the lane's own calls
+//! since the start of this process. If it counted all calls, a busy lane would use up the small quota of another lane
+//! before that lane's first call. With one credential the two limits are the same.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -65,8 +65,8 @@ pub(super) struct Underway {
     lane: LaneId,
     started: Instant,
     probe: bool,
-    /// The object that waits for the call, and the call's purpose; `None` for a list page, and for a login, which all
-    /// objects wait for.
+    /// The object that waits for the call, and the call's purpose; `None` for a list page, which no object waits for,
+    /// and for a login, which all objects wait for.
     waits: Option<(String, Purpose)>,
     /// The serial of the call's token; for a login, the revision of its credential.
     serial: u64,
@@ -127,7 +127,7 @@ pub(super) struct Core {
     untold: bool,
     /// Whether something was learned about a credential since the last step.
     learned: bool,
-    /// Objects to wake because their standing changed without a request of theirs.
+    /// Objects to wake because their standing changed although they requested nothing.
     woken: Vec<ObjectKey>,
     /// The time after its start at which a lost call is considered over.
     time_out: Duration,

@@ -52,7 +52,7 @@ pub(super) fn same_credential(one: &Credential, other: &Credential) -> bool {
 }
 
 /// The id of a credential (application and secret, or application and token). Two ids are equal exactly if their
-/// credentials are, no matter in which Platform, in which namespace or for which endpoint. An id is a number given out
+/// credentials are equal; the Platform, the namespace and the endpoint make no difference. An id is a number given out
 /// by this process, so it reveals nothing of the secret.
 #[derive(Clone)]
 pub struct CredentialId(Arc<u64>);

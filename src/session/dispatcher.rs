@@ -35,7 +35,8 @@ pub(super) async fn run(session: Weak<Shared>) {
         }
         if let Some((order, connection)) = login {
             let (call, secret) = LoginCall::new(&serving, order);
-            // Without a member no call begins, so there is a connection; the check covers the remaining case.
+            // No login begins in a lane without members, and each member has a connection. So there always is a
+            // connection here.
             if let Some(connection) = connection {
                 tokio::spawn(log_in(call, connection, secret));
             }

@@ -78,7 +78,8 @@ impl LeaseBounds {
     pub(super) fn confirm(&mut self, ends: Instant) {
         self.ends = Some(ends);
         if self.reservation.confirm() {
-            // The request came while the record was being written; the next check finds out whether it still holds.
+            // `short` was set while this record was being written. The next check finds out whether more calls could
+            // begin than the new record allows for.
             self.short = false;
         }
     }

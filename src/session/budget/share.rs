@@ -1,9 +1,9 @@
 //! The share: the part of the limit that is left beside others who call for the same application.
 //!
-//! The platform doesn't tell how many calls others make, but a refused call shows what they leave: our own calls in the
-//! window. So the share falls to the number of those calls, and then grows by steps: one more call and, where that
-//! succeeds, two more, four more, and so on. Each refused step costs a call, so steps are paid for by credit: one in
-//! [`PRICE`] calls may be refused, and a session in debt waits longer before its next step.
+//! The platform doesn't tell how many calls others make, but a refused call shows how many calls the others leave: as
+//! many as our own calls in the window. So the share falls to the number of our own calls, and then grows by steps: one
+//! more call and, where that succeeds, two more, four more, and so on. Each refused step costs a call, so steps are
+//! paid for by credit: one in [`PRICE`] calls may be refused, and a session in debt waits longer before its next step.
 //!
 //! After others were noticed, calls are also spread out and few are in flight at a time, so that one call meets the
 //! rate limit instead of twenty. The constants are tuned in the tests of this module, against neighbours of several
@@ -21,7 +21,7 @@ use crate::session::call_log::Throttle;
 
 /// The credit that a refusal costs, in understood calls.
 const PRICE: i32 = 25;
-/// The most refusals whose credit may be saved, and the most that may be owed.
+/// The highest credit that may be saved (`SAVED`) and the highest debt (`OWED`), both as a number of refusals.
 const SAVED: i32 = 12;
 const OWED: i32 = 4;
 /// Successful steps follow each other after the window divided by this number.
@@ -30,8 +30,8 @@ const STEP: u32 = 20;
 const LARGEST_STEP: usize = 5;
 /// The distance between calls is the window divided by this number and by the share.
 const SPREAD: u32 = 6;
-/// The number of windows without a refused call after which the share is the whole limit again; knowledge that old, or
-/// of a time without calls, is worthless.
+/// The number of windows without a refused call after which the share is the whole limit again. Knowledge of that age
+/// is worthless, even if no call was made in that time.
 const FORGET: u32 = 3;
 /// The number of windows after a refusal in which calls are spread out and few are in flight.
 const CARE: u32 = 20;
@@ -40,7 +40,7 @@ const CARE: u32 = 20;
 #[derive(Default)]
 pub(super) struct Share {
     lowered: Option<Lowered>,
-    /// When the share last fell: the time of the refusal of a call that was sent after the fall before.
+    /// When the share last fell. Only the refusal of a call that was sent after the previous fall makes the share fall.
     fell: Option<Instant>,
     /// The number of falls since the last understood call that was sent after a fall.
     falls: u32,
@@ -144,7 +144,7 @@ impl Share {
         Some(last + window / SPREAD / u32::try_from(fits).unwrap_or(u32::MAX))
     }
 
-    /// Records that a call is sent for which there was room, with `used` calls in the window before it.
+    /// Records that a call is sent, for which there was room. The window held `used` calls before this call.
     pub(super) fn took(&mut self, used: usize, limit: usize, window: Duration, now: Instant) {
         self.last = Some(now);
         if !self.fell_within(FORGET, window, now) {
@@ -164,7 +164,7 @@ impl Share {
     }
 
     /// Learns from an understood call sent at `started`; `own` is the number of our calls in the window that weren't
-    /// refused, with this one.
+    /// refused, including this call.
     pub(super) fn understood(&mut self, started: Instant, own: usize, now: Instant) {
         self.credit = (self.credit + 1).min(PRICE * SAVED);
         self.answers_take = (self.answers_take * 3 + now.saturating_duration_since(started)) / 4;
@@ -174,7 +174,8 @@ impl Share {
         }
         if let Some(lowered) = &mut self.lowered {
             if before {
-                // The call was in flight when another one was refused, and it fitted into the share.
+                // This call was in flight when another call was refused. The platform accepted this call, so at least
+                // `own` calls fit.
                 lowered.fits = lowered.fits.max(own);
             } else if lowered.unproven.is_some_and(|step| step <= started) {
                 lowered.unproven = None;
@@ -193,7 +194,8 @@ impl Share {
     ) -> Duration {
         self.credit = (self.credit - PRICE).max(-PRICE * OWED);
         if self.fell.is_some_and(|fell| started < fell) {
-            // The call was in flight together with the refused call that lowered the share; it adds no information.
+            // This call was in flight together with the refused call that lowered the share, so its refusal adds no
+            // information.
             return Duration::ZERO;
         }
         let soonest = window * 2 / 5;

@@ -46,7 +46,7 @@ impl Core {
         }
     }
 
-    /// Counts one caller less that wants a spare call.
+    /// Counts one caller fewer that wants a spare call.
     pub(in crate::session) fn forgo_spare(&mut self, id: LaneId) {
         if let Some(lane) = self.lanes.get_mut(&id) {
             lane.spare = lane.spare.saturating_sub(1);

@@ -1,13 +1,14 @@
 //! The record that a session leaves to the next leader, and the calls it may make before that record is stored.
 //!
 //! Each renewal of the Lease carries a record for each session: the calls of the last window, the calls in flight until
-//! their time-out, and a reservation (how many more calls may begin before the next renewal). The next leader loses
-//! reserved calls that were not sent for one window, so the reservation is small: twenty if no more objects wait, else
-//! a sixth of the quota, and never more than the budget can give until then. When two thirds of a reservation are used
-//! and more calls fit, the session brings a renewal forward, at most ten times a window. That renewal reserves as many
-//! calls as objects wait, or three times the calls since the last renewal while deletions still arrive. Unused permits
-//! are lost in the same way, so at most a twelfth of the quota, or eight, are out at a time. With these rules, a
-//! process that crashes every 20 s still uses four fifths of the quota or more, wherever in a window the crashes fall.
+//! their time-out, and a reservation (how many more calls may begin before the next renewal). Reserved calls that were
+//! not sent are lost to the next leader for one window. So the reservation is small: twenty calls if no more objects
+//! wait, else a sixth of the quota, and never more than the budget can give until the next renewal. When two thirds of
+//! a reservation are used and more calls fit, the session brings a renewal forward, at most ten times a window. That
+//! renewal reserves as many calls as objects wait, or three times the calls since the last renewal while deletions
+//! still arrive. Unused permits are lost in the same way, so at most a twelfth of the quota, or eight if that is more,
+//! are out at a time. With these rules, a process that crashes every 20 s still uses four fifths of the quota or more,
+//! wherever in a window the crashes fall.
 //!
 //! A refused call brings a renewal forward too. Its record carries the pause, the share, and the credit that is left
 //! for tries.
@@ -18,19 +19,20 @@ use super::{Core, LeaseBounds};
 use crate::session::SessionKey;
 use crate::session::call_log::{Past, SessionRecord};
 
-/// The size of a reservation in calls while no more calls are expected, so that the next call needs no new record
-/// first.
+/// The size of a reservation in calls while no more calls are expected, so that the next call doesn't wait for a new
+/// record.
 const IDLE: usize = 20;
 /// While more calls are expected, a reservation is at most the limit divided by this number. Reserved calls that were
 /// not sent when the process ends are lost to the next leader for a window.
 const PARTS: usize = 6;
 /// The session asks for the next record once less than the last reservation divided by this number is left, so that no
-/// call waits for the record. The ten extra records that a window may have are then enough for all its calls.
+/// call waits for the record. At this pace, the ten extra records that a window may have are enough for all calls of
+/// the window.
 const AHEAD: usize = 3;
 /// While calls come one by one, a reservation is this many times the calls since the last record.
 const GROWTH: usize = 3;
-/// Unused permits are lost in the same way, and a large number of them only waits longer for the API server. At most
-/// the limit divided by this number, or `FEW` if that is more, may be out.
+/// Unused permits are lost to the next leader in the same way, and a larger number of permits would only wait longer
+/// for the API server. At most the limit divided by this number, or `FEW` if that is more, may be out.
 const UNUSED: usize = 12;
 const FEW: usize = 8;
 
@@ -41,8 +43,8 @@ impl Core {
         self.lease_bounds = lease_bounds;
     }
 
-    /// Creates the record for the next leader, which has to last until `until`: the calls that count, and the number of
-    /// calls that may begin from now on.
+    /// Creates the record for the next leader: the calls that count, and the number of calls that may begin from now
+    /// on. The record has to last until `until`.
     pub(in crate::session) fn record(
         &mut self,
         key: &SessionKey,
@@ -73,7 +75,7 @@ impl Core {
         self.lease_bounds.left() < free.min((self.lease_bounds.given() / AHEAD).max(1))
     }
 
-    /// Returns the number of calls that a record should reserve, before the budget's limit.
+    /// Returns the number of calls that a record should reserve, before the limit of the budget is applied.
     fn wanted(&self) -> usize {
         let coming = if self.lease_bounds.is_short() {
             self.lease_bounds.begun().saturating_mul(GROWTH)
@@ -104,8 +106,8 @@ impl Core {
         (self.lease_bounds.is_short() || self.untold) && !self.closed
     }
 
-    /// Brings forward the record that is `due`, if one is wanted earlier and the session hasn't done so too often.
-    /// Returns the new time.
+    /// Brings forward the record that is `due`, if a record is wanted earlier and the session hasn't brought forward
+    /// too many records. Returns the new time.
     pub(in crate::session) fn bring_forward(
         &mut self,
         due: Instant,

@@ -1,8 +1,8 @@
 //! Logins in vain: a login uses a call of the quota too, and its token may expire before the quota allows a call with
 //! it.
 //!
-//! Such a login waits until a call can follow it. If none ever can (a quota of one call, and tokens that live no longer
-//! than its window), the session logs in once an hour, and waiting objects show `QuotaTooSmall`.
+//! Such a login waits until a call can follow it. If no call can ever follow (a quota of one call, and tokens that live
+//! no longer than its window), the session logs in once an hour, and waiting objects show `QuotaTooSmall`.
 
 use std::time::Duration;
 
@@ -30,8 +30,8 @@ impl Core {
         Some(LaneTurn::Wait(again))
     }
 
-    /// Whether a renewed token would be due for renewal before a call can follow; then the old token is used to its
-    /// end.
+    /// Whether a renewed token would be due for renewal before a call can follow. In that case the old token is used to
+    /// its end.
     pub(super) fn renewal_in_vain(&self, lane: &Lane, spare: bool, now: Instant) -> bool {
         let serves = lane.tokens.serves_unrenewed();
         serves.is_some_and(|serves| self.budget.login(serves, spare, now) != Some(Room::Now))

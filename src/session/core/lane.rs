@@ -52,11 +52,12 @@ pub(in crate::session) struct Lane {
     /// When the lane's calls begin to age in the window, in order: all calls of the lane's window, and the latest older
     /// ones.
     calls: VecDeque<Instant>,
-    /// Since when a caller waits to know whether the platform accepts the credential.
+    /// The time since which a caller waits to know whether the platform accepts the credential.
     pub(super) awaited: Option<Instant>,
     /// Whether the platform has shown, under this credential, a package that an object of its Platforms names.
     pub(super) shows_ours: bool,
-    /// Whether a person's word waits for the try, so that this credential is tried before others.
+    /// Whether a person's word, such as a release, waits for the result of the try. Such a credential is tried before
+    /// others.
     pub(super) first: bool,
     /// Whether a try has ended, with any result.
     pub(super) tried: bool,
@@ -91,7 +92,8 @@ impl Lane {
     }
 
     /// Whether the credential proves to Platforms of other credentials that it belongs to the application. A handed-in
-    /// token doesn't: it may belong to another application than the one named beside it, and still be accepted.
+    /// token doesn't prove this: the platform may accept it although it belongs to another application than the one
+    /// that is named beside it.
     pub(in crate::session) fn speaks_for_application(&self) -> bool {
         self.counts_for_others() && self.terms.credential.logs_in()
     }
@@ -108,7 +110,7 @@ impl Lane {
         }
     }
 
-    /// Logs the end of a call of this lane, which counts from `stamp`.
+    /// Logs the end of a call of this lane, which counts for one window after `stamp`.
     pub(super) fn called(&mut self, stamp: Instant, now: Instant) {
         let bounds = (self.terms.calls, self.terms.window);
         budget::log(&mut self.calls, stamp, bounds, now);
@@ -202,7 +204,7 @@ impl Core {
         lane.is_some_and(|lane| !std::mem::replace(&mut lane.shows_ours, true))
     }
 
-    /// Whether the platform has shown such a package.
+    /// Whether the platform has shown a package that an object of the credential's Platforms names.
     pub(in crate::session) fn has_shown_ours(&self, id: LaneId) -> bool {
         self.lanes.get(&id).is_some_and(|lane| lane.shows_ours)
     }
@@ -270,7 +272,8 @@ impl Core {
         lane.asked = None;
         if !lane.is_proven() {
             lane.learned = Learned::Proven(now);
-            // The news about the only credential, for which no caller waits, can wait for the next regular check.
+            // If there is only one credential and no caller waits for the result, the news can wait for the next
+            // regular check.
             self.learned |= awaited || self.lanes.len() > 1;
             self.bound(now);
         }

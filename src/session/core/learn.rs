@@ -20,7 +20,7 @@ impl Core {
     ) {
         self.stamped(call, answer, now);
         let id = call.lane;
-        // An answer to a call with a former token says nothing about the present token, nor about its credential.
+        // An answer to a call with a former token says nothing about the present token or its credential.
         let live = self.lanes.get_mut(&id);
         let live = live.filter(|lane| lane.tokens.is_live(call.serial));
         let (Some(answer), Some(lane)) = (answer, live) else {
@@ -155,9 +155,9 @@ impl Core {
         }
     }
 
-    /// Handles the answer to a page of the list. The list has its own rights and its own path, so a refusal of it stops
-    /// no other call. The session learns from it only what holds for every call, and whether the platform answers
-    /// again.
+    /// Handles the answer to a page of the list. The list has its own rights and its own path, so a refusal of the list
+    /// stops no other call. From the answer the session learns only what holds for every call, and whether the platform
+    /// answers again.
     fn listed(&mut self, call: &Underway, answer: &Answer, now: Instant) {
         let id = call.lane;
         let Some(lane) = self.lanes.get_mut(&id) else {
@@ -351,7 +351,7 @@ fn never_left(answer: &Answer) -> bool {
     )
 }
 
-/// Whether the platform received the call and answered it with an understood answer.
+/// Whether the platform received the call and gave an understood answer.
 fn is_understood(answer: &Answer) -> bool {
     match answer {
         Answer::Done(_)

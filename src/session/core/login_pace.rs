@@ -2,7 +2,7 @@
 //!
 //! Only the newest token of an application is alive, so a login of one credential ends the token of another. Two
 //! accepted logins take turns, at most once in five minutes. A credential that isn't proven is tried beside an accepted
-//! one at most once a minute.
+//! credential at most once a minute.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::session::credential::REFUSED_FOR;
 
 /// The interval at which two accepted logins take turns.
 const CHANGE_OVER: Duration = Duration::from_secs(300);
-/// The interval at which unproven credentials are tried beside an accepted one.
+/// The interval at which unproven credentials are tried beside an accepted credential.
 const TRY_PACE: Duration = Duration::from_secs(60);
 /// The interval of tries at a person's request, where no other credential uses the application.
 const ASK_PACE: Duration = Duration::from_secs(5);
@@ -30,7 +30,7 @@ pub(super) enum NextTry {
 
 /// A request for a try of a credential.
 struct Wish {
-    /// Whether a person's word waits for the try, so that the try is made before all others.
+    /// Whether a person's word, such as a release, waits for the result. Such a try is made before all others.
     first: bool,
     since: Instant,
     not_before: Instant,
@@ -125,7 +125,7 @@ impl Core {
             if wish.not_before > now {
                 soonest = Some(soonest.map_or(wish.not_before, |at| at.min(wish.not_before)));
             } else if self.others_come_first(id, &wish, now) {
-                // The other try moves the time of this one.
+                // The other try is made first, and it moves the earliest time of this try.
                 soonest.get_or_insert(now + TRY_PACE);
             } else {
                 return NextTry::Now;

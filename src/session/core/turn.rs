@@ -201,8 +201,9 @@ impl Core {
         }
     }
 
-    /// Returns whether the lane's own bounds leave room for one more of its calls. The bounds of an accepted login are
-    /// part of the session's bounds already; of handed-in tokens, only the widest bounds are.
+    /// Returns whether the lane's own bounds leave room for one more of its calls. The session's bounds include the
+    /// bounds of every accepted login, so these bounds need no second check. Of handed-in tokens, the session's bounds
+    /// include the widest bounds at most.
     pub(super) fn own_room(&self, id: LaneId, now: Instant) -> Room {
         let lane = self.lanes.get(&id);
         let lane = lane.filter(|lane| !lane.speaks_for_application());

@@ -62,7 +62,7 @@ impl Core {
         };
         let counts = lane.tokens.login_ended(call.serial, login, now);
         if succeeded {
-            // A successful login ends the tokens of all other logins, whichever secret it used.
+            // A successful login ends the tokens of all other logins, whichever secret the login used.
             self.serves(call.lane, now);
         }
         if !counts {
