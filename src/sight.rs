@@ -8,10 +8,10 @@
 //! still have the compared versions. The store went back in time if a version of our Lease, or of a list, is smaller
 //! than one seen before. While the sight is lost, every session is barred, logins included, and no decision is made.
 //!
-//! After a lost field, and after the store went back, a new round begins: each watch makes a list, doubts are judged
-//! by that list, remembered versions are dropped, and grace periods count from then. An object is doubted if its
-//! version is newer than the last one at which the definition was complete, or newer than the first list of a process
-//! that started under the loss. A doubt survives a restart in the condition `FieldsLost`.
+//! After a lost field, and after the store went back, a new round begins: each watch makes a list, doubts are judged by
+//! that list, remembered versions are dropped, and grace periods count from then. An object is doubted if its version
+//! is newer than the last version at which the definition was complete, or newer than the first list of a process that
+//! started under the loss. A doubt survives a restart in the condition `FieldsLost`.
 
 mod definitions;
 mod doubts;
@@ -172,9 +172,9 @@ impl Sight {
         self.round.give();
     }
 
-    /// The description of a loss of fields in `object`: the object was written while its definition lacked fields,
-    /// and no person has confirmed it since. Called with each new version of an object; `listed` is true for an
-    /// object from a list. `None` if no field is lost.
+    /// The description of a loss of fields in `object`: the object was written while its definition lacked fields, and
+    /// no person has confirmed it since. `None` if no field is lost. The caller calls this method with each new version
+    /// of an object; `listed` is true for an object from a list.
     pub fn doubts(&self, kind: WatchKind, object: &Lineage, listed: bool) -> Option<String> {
         let mut state = self.state.lock();
         let definition = kind.definition()?;

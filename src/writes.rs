@@ -1,18 +1,19 @@
 //! Writes of statuses and finalizers, for both kinds: one merge patch against the resourceVersion that the decision was
 //! based on.
 //!
-//! The API server ignores a uid in a write to the status of a custom resource, and an apply never removes what another
-//! manager owns. The resourceVersion guards both: an object that has changed since, or another object of the same name,
-//! is left alone.
+//! A uid wouldn't protect the status: the API server ignores a uid in a write to the status of a custom resource. An
+//! apply wouldn't do either: it never removes what another manager owns. The resourceVersion protects status and
+//! finalizers: an object that has changed since the decision, or another object of the same name, is left alone.
 //!
 //! A write has one of these ends:
 //!
-//! - A 409 is a conflict if the watch shows another version within 5 s. It is tried again with the object's next event; a permit and
-//!   its intent survive three conflicts.
-//! - Any other 409, and any other 4xx but 401, 404 and 429, is a refusal. It is said in the words of whoever refuses, and tried again
-//!   with pauses of up to a minute.
-//! - After a 404 the watch decides.
-//! - A write that comes back otherwise than it was sent was refused too, by a policy that changes what it lets pass.
+//! - A 409 is a conflict if the watch shows another version within 5 s. The write is tried again with the object's next
+//!   event; a permit and its intent survive three conflicts.
+//! - Any other 409, and any other 4xx but 401, 404 and 429, is a refusal. The refusal is reported in the words of the
+//!   server or policy that refuses, and the write is tried again with pauses of up to a minute.
+//! - After a 404, the watch tells whether the object is deleted.
+//! - If a write is accepted but not stored as it was sent, an admission policy or webhook has changed it. That is a
+//!   refusal too.
 
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ pub enum End {
 }
 
 impl End {
-    /// Whether an accepted write changed the resourceVersion: only then does the watch echo it.
+    /// Whether an accepted write changed the resourceVersion: the watch echoes only such a write.
     pub fn changed(&self, target: &Target<'_>) -> bool {
         match self {
             Self::Taken(object) => {
@@ -120,7 +121,7 @@ pub fn status_body(target: &Target<'_>, status: &Value) -> Value {
     json!({"metadata": {"resourceVersion": target.version}, "status": status})
 }
 
-/// The patch of the finalizers. The uid keeps it from a new object of the same name.
+/// The patch of the finalizers. The uid protects a new object of the same name.
 pub fn finalizers_body(target: &Target<'_>, finalizers: &[&str]) -> Value {
     json!({"metadata": {
         "uid": target.uid,

@@ -128,8 +128,9 @@ impl Breaker {
         }
     }
 
-    /// Handles an answer to a call of `uid` that proves nothing yet: the object's next call will prove it. `heals`
-    /// tells whether the answer closes a breaker that is open for another reason than answers that prove nothing.
+    /// Handles an answer to a call of `uid` that proves nothing yet; the proof comes with the object's next call.
+    /// `heals` tells whether the answer closes a breaker that is open for another reason than answers that prove
+    /// nothing.
     pub(super) fn half_told(&mut self, uid: &str, heals: bool, probe: bool, now: Instant) {
         match &mut self.ailment {
             Some(ailment) if probe && (!heals || is_odd(&ailment.state)) => {

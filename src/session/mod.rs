@@ -96,7 +96,7 @@ struct Shared {
     /// Wakes the dispatcher to check the state again.
     changed: Arc<Notify>,
     wake: Wake,
-    /// Notified when a call waits only for a record whose reservation allows for it.
+    /// Notified when a call waits only for a record whose reservation allows for the call.
     scarce: Arc<Notify>,
     /// Notified when waiting calls of [`Session::list`] should try again.
     spare: Notify,
@@ -138,17 +138,17 @@ impl Session {
         self.shared.proof(self.lock().core.learned(self.lane))
     }
 
-    /// Whether the platform has accepted the credential and the credential proves that it belongs to the application;
-    /// only a login proves that. Platforms of different credentials count together in the guard only if theirs are such
-    /// credentials.
+    /// Whether the credential is a login that the platform has accepted. Such a login proves that the credential
+    /// belongs to the application; a handed-in token doesn't prove this. In the guard, Platforms of different
+    /// credentials count together only if each of these credentials is such a login.
     pub fn speaks_for_application(&self) -> bool {
         self.lock().core.speaks_for_application(self.lane)
     }
 
     /// Records that a caller waits to know whether the platform accepts the credential. The credential is tried once,
-    /// when its turn comes: a session tries at most one such credential a minute, untried credentials with `first`
-    /// before the others, and then the longest awaited first. A proven credential isn't tried, and a refused credential
-    /// isn't tried before an hour has passed.
+    /// when its turn comes: a session tries at most one such credential a minute. Untried credentials that a caller
+    /// awaits with `first` come before the others; among equals, the longest awaited comes first. A proven credential
+    /// isn't tried, and a refused credential isn't tried before an hour has passed.
     pub fn try_credential(&self, first: bool) {
         self.change(|core, now| core.try_credential(self.lane, first, now));
     }
@@ -185,7 +185,7 @@ impl Session {
     }
 
     /// Tries sooner at a person's request: if only probes are made, the next probe is made now, or 5 s after the last
-    /// one.
+    /// failed one.
     pub fn try_soon(&self) {
         self.change(|core, now| core.try_soon(self.lane, now));
     }
@@ -223,8 +223,8 @@ impl Session {
         self.outlook(0).snapshot
     }
 
-    /// Returns the snapshot and the first `most` waiting objects, all taken at one moment. The lock is held longer the
-    /// larger `most` is; up to 1000 is acceptable.
+    /// Returns the snapshot and the first `most` waiting objects, all taken at one moment. A larger `most` holds the
+    /// lock for longer; up to 1000 is acceptable.
     pub fn outlook(&self, most: usize) -> Outlook {
         let now = Instant::now();
         let lane = self.lane;

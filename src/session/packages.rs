@@ -10,13 +10,13 @@ use crate::api::names::{Endpoint, FileId, ObjectKey};
 /// them is settled for all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PackageKey {
-    /// The credential under which calls for the package are made; an object doesn't wait for the trouble of another
-    /// credential.
+    /// The credential under which calls for the package are made. So an object doesn't wait when another credential is
+    /// in trouble.
     pub credential: CredentialId,
     /// The package.
     pub file_id: FileId,
     /// The endpoint where the objects were accepted, if this session may belong to another instance of the platform.
-    /// There the answer that the package doesn't exist settles nothing for these objects.
+    /// For these objects, the answer of another instance that the package doesn't exist settles nothing.
     pub accepted_at: Option<Endpoint>,
 }
 

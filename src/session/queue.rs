@@ -202,7 +202,8 @@ impl Queue {
     /// Returns the position of `uid` (1 is the next ticket) and the purpose of its call.
     pub(super) fn position(&self, uid: &str) -> Option<(usize, Purpose)> {
         let (priority, older, purpose) = self.order.rank(uid)?;
-        // `first` deletions come before the first retirement, then a round of deletions before each further one.
+        // `first` deletions come before the first retirement, then a round of deletions comes before each further
+        // retirement.
         let first = self.left_in_round();
         let others = match priority {
             Priority::Deletion if older < first => 0,

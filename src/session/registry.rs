@@ -68,9 +68,9 @@ impl Sessions {
         })
     }
 
-    /// Joins `platform` to the session of `key` with the settings of `member`; has to be called again after each change
-    /// of the settings. A platform leaves the session it was in before. A new session spawns its dispatcher, so this
-    /// has to be called within a Tokio runtime.
+    /// Joins `platform` to the session of `key` with the settings of `member`. The caller calls this method again after
+    /// each change of the settings. A platform leaves the session it was in before. A new session spawns its
+    /// dispatcher, so the caller needs a Tokio runtime.
     ///
     /// Another `Arc` of the connection counts as a change that makes a further try worthwhile.
     pub fn join(&self, platform: &ObjectKey, key: SessionKey, member: Member) -> Arc<Session> {
@@ -189,8 +189,8 @@ impl Sessions {
         let _ = self.leads.set(());
     }
 
-    /// Waits until a session wants a record before the next one, which is `due`. Returns the new time; `None` if the
-    /// record due is early enough.
+    /// Waits until a session wants a record earlier than `due`, the time of the next record. Returns the new time;
+    /// `None` if the record at `due` is early enough.
     pub async fn scarce(&self, due: Instant) -> Option<Instant> {
         self.scarce.notified().await;
         let now = Instant::now();

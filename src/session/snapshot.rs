@@ -18,7 +18,7 @@ pub enum SessionState {
     Open,
     /// The platform refused a call because of its rate limit.
     Throttled {
-        /// When calls continue. The time is in the past while the one call is in flight that tests the rate limit.
+        /// When calls continue. The time is in the past while a single call tests the rate limit.
         until: Instant,
     },
     /// The platform refused a token, and a new login is due or under way.
@@ -115,7 +115,7 @@ pub struct Snapshot {
     pub queue_length: usize,
     /// The estimated wait of the last ticket.
     pub estimated: Duration,
-    /// When the token expires; `None` without a token or where its end isn't known.
+    /// When the token expires; `None` if there is no token, or if the token's end isn't known.
     pub token_expires: Option<Timestamp>,
     /// Logins begun since the session was created.
     pub logins: u64,
@@ -164,9 +164,9 @@ pub enum Standing {
         estimated: Duration,
         /// The state of the session.
         state: SessionState,
-        /// Whether the object may report in its status a `state` other than the budget. Waiting objects are told one
-        /// after another, because an update of all at once would be a storm of writes; an object whose status says
-        /// already that it waits is updated only when it is told.
+        /// Whether it is the object's turn to report the `state` in its status. Waiting objects get their turns one
+        /// after another, because an update of all objects at once would be a storm of writes. An object whose status
+        /// already says that it waits reports a new `state` only in its turn.
         told: bool,
     },
     /// The object holds a permit for one call.

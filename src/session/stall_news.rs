@@ -2,9 +2,9 @@
 //! budget, and when it recovers.
 //!
 //! The head of the queue is woken at once, so that one object reports the stall. The other objects are woken only for a
-//! stall that needs a person, once, at a bounded pace, after it has lasted a while. So no status says Queued while the
-//! login is refused, and none keeps reporting the refusal long after. An outage that ends by itself is reported by the
-//! Platform.
+//! stall that needs a person, and only after the stall has lasted a while: each object once, at a bounded pace. So no
+//! status says Queued while the login is refused, and no status reports the refusal long after its end. An outage that
+//! ends by itself is reported by the Platform.
 
 use std::mem;
 use std::time::Duration;
@@ -36,13 +36,14 @@ pub(super) struct StallNews {
     /// The state that the head of the queue was last woken for.
     head: Option<mem::Discriminant<SessionState>>,
     told: Option<Told>,
-    /// Whether objects may report a stall that needs a person, while not all were woken for its end.
+    /// Whether some objects may report a stall that needs a person, because not all objects have been woken for its
+    /// end.
     outdated: bool,
 }
 
 impl StallNews {
     /// Adds the objects to wake now to `wake`, given the state of the session. Returns the time at which to call this
-    /// again.
+    /// method again.
     pub(super) fn advance(
         &mut self,
         state: &SessionState,
@@ -56,7 +57,7 @@ impl StallNews {
             wake.extend(queue.head().map(|ticket| ticket.key));
         }
         let kind = head.filter(|_| state.needs_person());
-        // An object that parks during the stall reports it at once.
+        // An object that parks during the stall reports the stall at once, so it has to be woken for the end.
         self.outdated |= kind.is_some();
         if self.told.as_ref().and_then(|told| told.kind) != kind {
             self.told = (kind.is_some() || self.outdated).then_some(Told {

@@ -23,7 +23,8 @@ const RENEWED_BEFORE: Duration = Duration::from_secs(60);
 const SPENT_ON_A_CALL: Duration = Duration::from_secs(10);
 /// The number of fresh tokens refused in a row at which a person has to act.
 const REFUSED_IN_A_ROW: u32 = 3;
-/// The pause before the last of these logins, because another client of the application may be logging in too.
+/// The pause before the login for the last of these tokens, because another client of the application may be logging in
+/// too.
 const LAST_TRY_AFTER: Duration = Duration::from_secs(2);
 
 /// The token in use.
@@ -43,8 +44,8 @@ pub(super) enum Need {
     Nothing,
     /// A login has to be made first.
     Login,
-    /// A login has to be made first, because the token expires soon; it has to wait for calls in flight that use the
-    /// token.
+    /// A login has to be made first, because the token expires soon. The login has to wait for calls in flight that use
+    /// the token.
     Renewal,
     /// A login has to be made first, but not before this instant.
     At(Instant),
@@ -154,7 +155,7 @@ impl Tokens {
         }
     }
 
-    /// Ends the login that used the revision `credential`. Returns whether that is still the present credential.
+    /// Ends the login that used the revision `credential`. Returns whether that revision is still the present one.
     pub(super) fn login_ended(
         &mut self,
         credential: u64,
@@ -221,8 +222,8 @@ impl Tokens {
         TokenRefusal::Again
     }
 
-    /// Drops the token `serial`, which was refused to a call that says nothing about other calls, so that the next call
-    /// begins with a login. Returns whether the token was in use and a login can replace it.
+    /// Drops the token `serial`, so that the next call begins with a login. The token was refused for a call whose
+    /// refusal says nothing about other calls. Returns whether the token was in use and a login can replace it.
     pub(super) fn replace(&mut self, serial: u64, detail: &Detail) -> bool {
         let replaces = self.is_live(serial) && matches!(self.credential, Credential::Login(_));
         if replaces {
@@ -253,7 +254,8 @@ impl Tokens {
         }
     }
 
-    /// Whether the token should be tried with one call alone, because the fresh token before it was refused.
+    /// Whether the token should be tried with a single call in flight, because the token before it was refused while it
+    /// was fresh.
     pub(super) fn doubtful(&self) -> bool {
         self.refused_in_a_row > 0
     }

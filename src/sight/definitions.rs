@@ -8,7 +8,7 @@ use super::Sight;
 use super::doubts::LossDoubts;
 use super::watches::WatchKind;
 
-/// How long after its repair a definition may not be served by every API server yet.
+/// How long it may take until every API server serves a repaired definition.
 pub const SETTLES: Duration = Duration::from_secs(10);
 
 /// The version of a definition that was compared with this binary.
@@ -39,8 +39,8 @@ pub(super) struct Definition {
     pub(super) served: Option<Result<Compared, Unfit>>,
     /// When the definition became unusable.
     pub(super) unfit_since: Option<Instant>,
-    /// The fields that the definition lacked last, and the resource version up to which the definition was complete,
-    /// or up to which this process can't know.
+    /// The fields that the definition lacked last, and the resource version up to which the definition was complete, or
+    /// up to which this process can't know whether it was.
     pub(super) lost: Option<(String, u64)>,
     /// When the definition became complete again.
     pub(super) returned: Option<Instant>,
@@ -92,7 +92,7 @@ impl Sight {
         })
     }
 
-    /// The version of the definition `kind` that was compared and found complete; `None` if there is none.
+    /// The version of the definition `kind` that was compared and found complete; `None` if there is no such version.
     pub fn compared(&self, kind: WatchKind) -> Option<Compared> {
         let state = self.state.lock();
         let served = state.definitions.get(&kind)?.served.as_ref()?;
@@ -121,7 +121,8 @@ impl Sight {
             Err(unfit) => {
                 definition.unfit_since.get_or_insert(now);
                 definition.returned = None;
-                // The loss of a definition that was complete only for a moment starts at the first time.
+                // If the definition was complete only for a moment between two losses, they count as one loss, which
+                // started with the first.
                 if unfit.lossy && definition.lost.is_none() {
                     definition.lost = Some((unfit.what.clone(), newest));
                 }
@@ -134,8 +135,8 @@ impl Sight {
         news
     }
 
-    /// When the repaired definitions will be served everywhere; `None` if there is none, or if a definition can't be
-    /// used.
+    /// When the repaired definitions will be served everywhere; `None` if no definition was repaired, or if a
+    /// definition can't be used.
     pub fn settles(&self) -> Option<Instant> {
         let state = self.state.lock();
         let mut all = state.definitions.values();

@@ -24,11 +24,11 @@ pub struct Lineage {
     pub uid: String,
     /// The resource version of the object.
     pub version: u64,
-    /// The number of edits, which grows with each change of the spec only.
+    /// The number of edits, which grows only with a change of the spec.
     pub edits: i64,
     /// The value of the annotation `iodm.dev/confirm`.
     pub confirmed: Option<String>,
-    /// Whether the status already reports lost fields for these edits, as an earlier process found.
+    /// Whether the status already reports lost fields for these edits; an earlier process may have written that report.
     pub said: bool,
     /// Whether the status says that the package is gone, so that no deletion can follow from any value of the fields.
     pub settled: bool,
@@ -86,7 +86,7 @@ pub(super) struct LossDoubts {
     stale: HashSet<String>,
     /// Doubted objects whose status doesn't report the doubt yet; a process that ends now would lose these doubts.
     unsaid: BTreeSet<String>,
-    /// Objects that the process before doubted, and that this process has not seen yet.
+    /// Objects that the previous process doubted, and that this process has not seen yet.
     recalled: HashSet<String>,
     /// Known objects that the list in progress has not shown; at its end they are gone.
     unseen: HashSet<String>,
@@ -123,7 +123,8 @@ impl LossDoubts {
         self.unseen = self.known.keys().cloned().collect();
     }
 
-    /// Ends a list, and drops the objects that it did not show; `current` if the list belongs to the present round.
+    /// Ends a list, and drops the objects that it did not show; `current` is true if the list belongs to the present
+    /// round.
     pub(super) fn list_ends(&mut self, current: bool) {
         for gone in std::mem::take(&mut self.unseen) {
             self.forget(&gone);
@@ -133,8 +134,8 @@ impl LossDoubts {
         }
     }
 
-    /// Adds the doubt of the process before about an object whose status doesn't report it yet. Returns whether the
-    /// doubt is new, so that the object has to be looked at again.
+    /// Adds a doubt that the previous process had about an object whose status doesn't report that doubt yet. Returns
+    /// whether the doubt is new, so that the object has to be looked at again.
     pub(super) fn recall(&mut self, uid: String, edits: i64, (what, since): (&str, u64)) -> bool {
         // A doubt about the same or later edits stays; an object that a person has confirmed since an earlier doubt
         // is doubted again.

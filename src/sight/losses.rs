@@ -15,7 +15,7 @@ use super::{Sight, State, WatchKind};
 pub struct Loss {
     /// The fields that the definition lacked last.
     pub what: String,
-    /// The resource version up to which the definition was complete, or up to which no process can know.
+    /// The resource version up to which the definition was complete, or up to which no process can know whether it was.
     pub since: u64,
     /// The edits of the doubted objects, by uid; `None` if any object written after `since` may be concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -31,8 +31,8 @@ impl Sight {
         self.losses.subscribe()
     }
 
-    /// Takes over the losses that the leader before recorded: the objects that it doubted are doubted here too, or
-    /// all objects that were written after the version of the loss.
+    /// Takes over the losses that the previous leader recorded. If a loss names objects, these objects are doubted here
+    /// too. Otherwise all objects that were written after the version of the loss are doubted.
     pub fn recall(&self, losses: Losses, now: Instant) {
         let mut state = self.state.lock();
         for (kind, Loss { what, since, of }) in losses {
@@ -65,8 +65,8 @@ impl Sight {
                 let unsaid = definition.doubts.unsaid();
                 let Unsaid { what, since, of } = match (definition.lost.clone(), unsaid) {
                     (None, unsaid) => unsaid?,
-                    // The objects of an earlier loss are among those written after its version, which is the smaller
-                    // one.
+                    // `since` becomes the smaller version, so the objects of the earlier loss are among the objects
+                    // that were written after `since`.
                     (Some((what, since)), unsaid) => Unsaid {
                         what,
                         since: unsaid.map_or(since, |unsaid| unsaid.since.min(since)),

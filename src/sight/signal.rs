@@ -45,8 +45,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Waits for a change that this listener has not seen. A future that is dropped before its end has seen no
-    /// change.
+    /// Waits for a change that this listener has not seen. If the future is dropped before its end, the change still
+    /// counts as unseen.
     pub async fn changed(&mut self) {
         let State { count, given } = &*self.signal.0;
         loop {

@@ -90,7 +90,7 @@ pub(super) struct Watch {
     pub(super) listed: Option<u64>,
     /// The newest known resource version.
     pub(super) newest: u64,
-    /// Whether the watch may have missed changes since that list.
+    /// Whether the watch may have missed changes since its last complete list.
     pub(super) blind: bool,
     /// The start of the present series of failures, and the message of the last failure.
     pub(super) failing: Option<(Instant, String)>,

@@ -83,7 +83,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// The application that a request is about; the first one where none is given.
+/// The application that a request is about; the first application if the request names none.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Of {

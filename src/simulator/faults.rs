@@ -155,10 +155,10 @@ impl FaultKind {
         }
     }
 
-    /// Checks that the numbers are within their ranges.
+    /// Checks the status and the content type.
     ///
     /// # Errors
-    /// The first that isn't.
+    /// The first value that isn't allowed.
     pub fn check(&self) -> Result<(), OutOfRange> {
         match self {
             Self::Status {

@@ -4,9 +4,8 @@
 //! TLS -> request -> route -> proxy faults -> gateway (quota, token) -> service -> answer -> ledger
 //! ```
 //!
-//! Everything between the sockets is pure and lives in one [`world::World`]: time and chance are
-//! arguments. What the documentation of the platform leaves open is a switch or is named in
-//! `docs/simulator.md`.
+//! Everything between the sockets is pure and lives in one [`world::World`]: time and chance are arguments. Each
+//! question that the documentation of the platform leaves open is a switch or is named in `docs/simulator.md`.
 
 pub mod admin;
 pub mod answer;

@@ -1,20 +1,20 @@
-//! What may not be set.
+//! Values that may not be set.
 
-/// A field of a setting, a switch or a fault that may not be as it was given.
+/// A field of a setting, a switch or a fault, with a given value that isn't allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{field} must be {allowed}")]
 pub struct OutOfRange {
-    /// The field as users write it.
+    /// The name of the field as users write it.
     pub field: &'static str,
-    /// What is allowed.
+    /// The allowed values, in words.
     pub allowed: &'static str,
 }
 
 impl OutOfRange {
-    /// Nothing where it `fits`.
+    /// Checks a field; `fits` tells whether its value is allowed.
     ///
     /// # Errors
-    /// Where it doesn't.
+    /// The value isn't allowed.
     pub fn unless(fits: bool, field: &'static str, allowed: &'static str) -> Result<(), Self> {
         if fits {
             Ok(())

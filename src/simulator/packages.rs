@@ -27,15 +27,15 @@ pub fn preloaded(count: u32) -> Packages {
         .collect()
 }
 
-/// What is no id of a package.
+/// A text that can't be the id of a package.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("fileId {0:?} must be 1 to 256 letters, digits, '-', '.', '_' or '~'")]
 pub struct NoFileId(String);
 
-/// A package as somebody describes it, with what they left out filled in.
+/// The package `given`, with example values for the fields that are absent.
 ///
 /// # Errors
-/// When it has no `fileId` or one that isn't an id.
+/// The package has no `fileId`, or the `fileId` can't be the id of a package.
 pub fn completed(given: CategoryInfo, number: u32) -> Result<(String, CategoryInfo), NoFileId> {
     let id = given.file_id.clone().unwrap_or_default();
     if !is_file_id(&id) {

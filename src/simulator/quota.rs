@@ -1,4 +1,4 @@
-//! The quota of one application. The platform doesn't document how it counts, so there are three ways.
+//! The quota of one application. The platform doesn't document how it counts, so the simulator can count in three ways.
 //!
 //! Pure: the time is an argument, measured from the start of the simulator, and never runs backwards.
 
@@ -55,7 +55,7 @@ impl Limit {
     /// Checks the length of the window.
     ///
     /// # Errors
-    /// Where it isn't.
+    /// The window is too short or too long.
     pub fn check(&self) -> Result<(), OutOfRange> {
         let fits = (Duration::from_millis(1)..=LONGEST_WINDOW).contains(&self.window);
         OutOfRange::unless(fits, "window", "from 1ms to 24h")
@@ -98,7 +98,8 @@ impl Quota {
         }
     }
 
-    /// Whether a call that arrives at `now` is allowed. Counts the call.
+    /// Whether a call that arrives at `now` is allowed. Counts the call, unless it is refused and refused calls don't
+    /// count.
     pub fn admit(&mut self, now: Duration) -> bool {
         self.forget(now);
         let allowed = match self.limit.kind {
@@ -190,7 +191,7 @@ impl Bucket {
         self.tokens(limit, now) > 0
     }
 
-    /// Takes one token. Where less than one is left, `to_the_last` takes the rest.
+    /// Takes one token. If less than one token is left, `to_the_last` tells whether the rest is taken.
     fn take(&mut self, limit: &Limit, now: Duration, to_the_last: bool) {
         let missing = self.missing_at(limit, now) + limit.window.as_nanos();
         let capacity = Self::capacity(limit);

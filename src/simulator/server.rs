@@ -50,7 +50,7 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Reads or creates its files and opens both ports.
+    /// Reads or creates the files of the simulator and opens both ports.
     ///
     /// # Errors
     /// A file can't be used, or a port can't be opened.
@@ -175,7 +175,7 @@ async fn accept(
                 tasks.spawn(converse(socket, acceptor, shared, stop.clone()));
             }
             Err(error) => {
-                // For example too many open files, until other connections are closed.
+                // The cause may be, for example, too many open files, which ends when other connections are closed.
                 tracing::warn!(%error, "a connection can't be accepted");
                 sleep(Duration::from_millis(100)).await;
             }

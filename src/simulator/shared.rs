@@ -31,7 +31,7 @@ impl Shared {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The current time. Read while the state is locked, times follow the order of the ledger.
+    /// The current time. If the caller holds the lock of the state, the times follow the order of the ledger.
     pub fn now(&self) -> Moment {
         Moment {
             since_start: self.start.elapsed(),

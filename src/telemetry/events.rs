@@ -30,7 +30,8 @@ use crate::telemetry::metrics::Metrics;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The number of queues, each with one write at the same time.
 const QUEUES: usize = 8;
-/// The capacity of each queue, and of the events of slow namespaces behind it. Further events are dropped.
+/// The capacity of each queue. The same number of events of slow namespaces may wait behind each queue. Further events
+/// are dropped.
 const WAITING: usize = 512;
 /// The pause between two log lines about lost events.
 const COMPLAINS: Duration = Duration::from_secs(60);

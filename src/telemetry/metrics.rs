@@ -102,7 +102,7 @@ impl Metrics {
             unmanaged: Family::default(),
             reappeared: Counter::default(),
         };
-        // A series that starts at zero shows its first increment; one that starts at one hides it.
+        // A series that starts at zero shows its first increment; a series that starts at one hides it.
         for outcome in Outcome::ALL {
             let _ = metrics.deletions.get_or_create(&outcome_label(outcome));
         }

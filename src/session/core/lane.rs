@@ -92,8 +92,8 @@ impl Lane {
     }
 
     /// Whether the credential proves to Platforms of other credentials that it belongs to the application. A handed-in
-    /// token doesn't prove this: the platform may accept it although it belongs to another application than the one
-    /// that is named beside it.
+    /// token doesn't prove this: the platform may accept such a token although the token belongs to another application
+    /// than the one that is named beside it.
     pub(in crate::session) fn speaks_for_application(&self) -> bool {
         self.counts_for_others() && self.terms.credential.logs_in()
     }

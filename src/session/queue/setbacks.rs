@@ -17,7 +17,7 @@ const REMEMBERED: Duration = Duration::from_secs(2 * 3600);
 const FEW: usize = 64;
 
 struct Setback {
-    /// The time that orders the object's tickets, where `requested_at` of the ticket is earlier.
+    /// The time that orders the object's tickets, unless the `requested_at` of a ticket is later.
     place: Timestamp,
     since: Instant,
     /// The `requested_at` of the object's last ticket.
@@ -57,7 +57,7 @@ impl Setbacks {
         placed
     }
 
-    /// Returns the ticket with the `requested_at` that was asked for, from the ticket that is ordered.
+    /// Turns `placed`, a ticket of the queue, back into the ticket that was inserted, with its own `requested_at`.
     pub(super) fn asked(&self, placed: Ticket) -> Ticket {
         match self.all.get(&placed.uid) {
             Some(setback) => Ticket {

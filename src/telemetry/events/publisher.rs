@@ -1,5 +1,6 @@
-//! Writes the events of one queue. Where a write is slow, as behind an admission webhook that doesn't answer, further
-//! events of that namespace are queued separately, so the events of other namespaces are delayed by a second once.
+//! Writes the events of one queue. If a write is slow, for example behind an admission webhook that doesn't answer,
+//! further events of that namespace are queued separately. So the events of other namespaces are delayed only once, by
+//! a second.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use super::series::{Publication, Series};
 use super::{CLUSTER, Item, Losses, Said, TIMEOUT, WAITING};
 use crate::kube_error::words;
 
-/// A write that takes longer makes its namespace a slow one.
+/// If a write takes longer, its namespace counts as slow.
 const SLOW: Duration = Duration::from_secs(1);
 /// How long a namespace counts as slow after its last slow write.
 const LASTS: Duration = Duration::from_secs(60);
