@@ -84,7 +84,7 @@ struct Follower<K> {
     garbage: Garbage,
     /// The newest known resource version.
     newest: u64,
-    /// Whether a request has failed since the store was last known to have reached `newest`.
+    /// Whether a request has failed since the last answer that proved that the store had reached `newest`.
     cut: bool,
 }
 
@@ -162,8 +162,7 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
         }
     }
 
-    /// Makes one step. The future may be dropped at any await; the state is then that before the step or at its
-    /// start.
+    /// Makes one step. The future may be dropped at any await: the next call then begins the same step again.
     async fn step(&mut self) -> Result<Option<Event<K>>> {
         match &mut self.state {
             State::Empty => {

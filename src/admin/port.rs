@@ -22,7 +22,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-/// The limit of open connections. One more closes the oldest, so that slow clients can't keep a probe out.
+/// The limit of open connections. If one more is opened, the oldest one is closed, so that slow clients can't keep a
+/// probe out.
 const CONNECTIONS: usize = 256;
 /// The time limit of one connection, which carries one request.
 const LONGEST: Duration = Duration::from_secs(15);
@@ -227,7 +228,8 @@ mod tests {
     async fn a_connection_whose_answer_is_not_read_ends_in_time() {
         let (port, _stop) = served().await;
         let mut stream = asked((Ipv4Addr::LOCALHOST, port).into(), "/large").await;
-        // Bytes in transit hide the end of the connection from a client that doesn't read.
+        // A client sees the end of a connection only after it has read the bytes in transit. So the test waits first,
+        // and reads only when the connection has ended.
         sleep(LONGEST + HEAD).await;
         let mut answer = Vec::new();
         let ended = timeout(HEAD, stream.read_to_end(&mut answer)).await;

@@ -12,7 +12,7 @@ use url::Url;
 pub const PAUSED_ANNOTATION: &str = "iodm.dev/paused";
 /// The annotation whose new value triggers a retry; the value is copied to `status.lastHandledRequestedAt`.
 pub const REQUESTED_AT_ANNOTATION: &str = "iodm.dev/requested-at";
-/// How many characters of the value count: the length limit of `status.lastHandledRequestedAt`.
+/// How many characters of that value are used: the length limit of `status.lastHandledRequestedAt`.
 const REQUESTED_AT_LENGTH: usize = 256;
 /// The annotation by which a person overrules unclear claims: a comma-separated list of the uids of the claiming
 /// objects.
@@ -33,7 +33,7 @@ pub const FINALIZER: &str = "iodm.dev/package";
 /// The field manager of all writes of this operator.
 pub const FIELD_MANAGER: &str = "version-package-operator";
 
-/// Removes the annotation `iodm.dev/requested-at` and returns its value, cut to the counted length.
+/// Removes the annotation `iodm.dev/requested-at` and returns its value, cut to the used characters.
 pub fn requested_at(annotations: &mut BTreeMap<String, String>) -> Option<String> {
     let value = annotations.remove(REQUESTED_AT_ANNOTATION)?;
     Some(value.chars().take(REQUESTED_AT_LENGTH).collect())

@@ -4,15 +4,15 @@ use std::ffi::{OsStr, OsString};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-/// Why a value can't be used, in words that follow it.
+/// Why a value can't be used. Messages print this text after the value.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct BadValue(pub(super) String);
 
-/// The duration that `text` says, where it is one that `fits`.
+/// Parses `text` as a duration, and checks the duration with `fits`.
 ///
 /// # Errors
-/// `otherwise`, where it isn't.
+/// The message `otherwise`, if `text` is no duration or `fits` returns `false`.
 pub(super) fn duration(
     text: &str,
     fits: impl Fn(&Duration) -> bool,
@@ -24,7 +24,7 @@ pub(super) fn duration(
         .ok_or_else(|| BadValue(otherwise.to_owned()))
 }
 
-/// The address that `text` says. `:PORT` stands for all addresses of both families, as in Go programs.
+/// Parses `text` as an address. `:PORT` stands for all addresses of both families, as in Go programs.
 ///
 /// # Errors
 /// `text` is neither `ADDRESS:PORT` nor `:PORT`.
@@ -43,8 +43,8 @@ pub(super) fn listen_address(text: &str) -> Result<SocketAddr, BadValue> {
     })
 }
 
-/// The command without those environment variables, of its own flags and those of its subcommands, that `look_up` finds
-/// empty: a template that leaves a variable empty means the default.
+/// Removes from the flags of the command and of its subcommands each environment variable that is empty according to
+/// `look_up`. So a template that leaves a variable empty gets the default.
 #[must_use]
 pub fn ignore_empty_environment(
     command: clap::Command,

@@ -1,5 +1,5 @@
-//! Failures of lists and watches: their messages, which failures may have hidden changes, and the backoff after such
-//! failures.
+//! Failures of lists and watches: how they are worded, how to tell whether a failure may have hidden changes, and the
+//! backoff after a failure that may have.
 
 use std::io;
 use std::time::Duration;

@@ -59,7 +59,7 @@ pub(super) struct GroupHome {
     pub(super) platform: ObjectKey,
 }
 
-/// The groups whose records have the same name in an application.
+/// For each application and each name of records: the numbers of the groups whose records have this name.
 pub(super) type Bearers = BTreeMap<(AppId, i64), BTreeSet<u64>>;
 
 /// All groups of all applications.
@@ -117,8 +117,8 @@ impl Groups {
         Some((group, guard))
     }
 
-    /// Gives each group the name in its records. A name that several groups share, because they have been split, is
-    /// given to none.
+    /// Gives each group the name that its records have. After a split, the records of several groups may have the same
+    /// name; then none of these groups gets the name.
     pub(super) fn name_all(&mut self, names: Bearers) {
         for ((_, name), groups) in names {
             if let (1, Some(group)) = (groups.len(), groups.first()) {
@@ -127,8 +127,8 @@ impl Groups {
         }
     }
 
-    /// Gives the group the name in its records, which the records of no other group have. If the records of the group's
-    /// Platforms have several names, the group gets none.
+    /// Gives the group the name that its records have. The caller makes sure that no other group's records have this
+    /// name. If the records of the group's Platforms have several names, the group gets none.
     fn name(&mut self, group: u64, name: i64) {
         if let Some(guard) = self.guard(group) {
             let several = guard.reserved_before.len() > 1;
@@ -241,8 +241,8 @@ impl Groups {
         all
     }
 
-    /// Removes the groups with an empty guard and no `present` Platform. From time to time, also removes Platforms from
-    /// the other groups: the Platforms that are gone and that no sent deletion, bound, release or object belongs to.
+    /// Removes the groups with an empty guard and no `present` Platform. From time to time, also removes a Platform
+    /// from another group, if the Platform is gone and no sent deletion, bound, release or object belongs to it.
     pub(super) fn tidy(&mut self, present: impl Fn(&AppId, &ObjectKey) -> bool, now: Timestamp) {
         let waits = |at: Timestamp| at <= now && now < at + TIDIED_EVERY;
         if !self.tidied.is_some_and(waits) {
@@ -300,7 +300,7 @@ impl Groups {
 }
 
 impl Group {
-    /// Updates the number of objects of the group's Platforms whose packages aren't gone.
+    /// Counts the objects of the group's Platforms anew, without those whose packages are gone.
     fn count(&mut self, population: &Population) {
         let population = population(&self.application, &self.platforms);
         self.guard.set_population(population);

@@ -83,9 +83,8 @@ impl Guards {
         self.due.notify_one();
     }
 
-    /// Releases the hold `id` on `platform` at a person's request; an id that isn't the present hold's releases
-    /// nothing. The writer of the records isn't woken: the next record contains the release, and the annotation stays
-    /// and is read again each time.
+    /// Releases the hold on `platform` at a person's request, if `id` is the id of the present hold. The writer of the
+    /// records isn't woken: the next record contains the release, and the annotation stays and is read again each time.
     pub fn release(&self, platform: &ObjectKey, id: &str, now: Timestamp) {
         let mut state = self.lock();
         if let Some(guard) = state.guard_on(platform) {
@@ -93,9 +92,9 @@ impl Guards {
         }
     }
 
-    /// Checks whether a hold waits to know if the platform accepts the credential of `platform`, because a person has
-    /// released the hold there by its id, or has raised there the bound that the hold began with. Returns the Platforms
-    /// whose credentials decide that and aren't proven.
+    /// Finds the holds of other groups that could end because of `platform`: a person has released the hold on
+    /// `platform` by its id, or has raised there the bound that the hold began with. Such a hold waits
+    /// until the credentials of both groups are proven. Returns the Platforms whose credentials have yet to be proven.
     pub fn waits_for(&self, platform: &ObjectKey, released: Option<&str>) -> Vec<ObjectKey> {
         let mut state = self.lock();
         let State {

@@ -1,9 +1,9 @@
-//! The audit trail: one JSON line for each deletion, on standard output, logs being on standard error, or in a file.
+//! The audit trail: one JSON line for each deletion, in a file or on standard output. (Logs go to standard error.)
 //!
-//! No trail, no act: an end is written down before anything follows from it. A line that takes longer than 5 s is left
-//! to a thread of its own and holds no slot of a pass. Once a line has waited for 10 s, `decide/trail.rs` turns every
-//! decision that leads to a call into waiting. A line that was written after all, when nobody waited for it any more,
-//! isn't written twice.
+//! No trail, no act: the outcome of a deletion is written to the trail before anything follows from the outcome. If the
+//! write of a line takes longer than 5 s, it goes on in the background and holds no slot of a pass. Once a line has
+//! waited for 10 s, `decide/trail.rs` turns every decision that leads to a call into waiting. If the background write
+//! succeeds after all, the line isn't written again.
 
 mod sinks;
 
@@ -69,8 +69,8 @@ pub struct AuditRecord {
     pub look_up: Option<LookUpRecord>,
     /// The number of calls made for this deletion.
     pub attempts: u32,
-    /// Where the package was already gone: how many calls came before the one that reported this. One of them may have
-    /// deleted the package.
+    /// Only if the package was already gone: how many calls came before the call that was told so. One of these calls
+    /// may have deleted the package.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub earlier_attempts: Option<u32>,
     /// When the deletion was requested.
@@ -122,8 +122,8 @@ const FORGOTTEN: Duration = Duration::from_secs(45);
 const REMEMBERED: Duration = Duration::from_secs(600);
 /// The limit of concurrent writes: each may hang for good and occupy a thread.
 const AT_ONCE: usize = 16;
-/// While a try hangs, another one is made after so long, and twice as long each time: it may be that one alone which hangs, as
-/// on a volume that was mounted anew.
+/// The pauses between the writes that are tried while a write hangs. Perhaps only that write hangs, for example because
+/// the volume was mounted anew.
 const PROBES: Backoff = Backoff {
     first: Duration::from_secs(10),
     longest: Duration::from_secs(300),
@@ -263,7 +263,7 @@ impl AuditLog {
     /// Notes that `line` is unwritten. Returns whether an earlier attempt has written it in the background.
     ///
     /// # Errors
-    /// A write hangs, of this line or another one: most further writes would hang too.
+    /// A write of this line or of another one hangs: most further writes would hang too.
     fn begin(&self, line: &[u8], now: Instant) -> io::Result<bool> {
         let mut owed = self.owed.lock();
         look_after(&mut owed);
@@ -289,7 +289,8 @@ impl AuditLog {
         Ok(false)
     }
 
-    /// Tries one write. `Err` at the `deadline`, with the hanging write where it has begun.
+    /// Tries one write. If it hasn't ended at the `deadline`, the result is `Err`, which contains the hanging write if
+    /// the write has begun.
     async fn attempt(
         &self,
         line: &[u8],
@@ -308,7 +309,7 @@ impl AuditLog {
         }
     }
 
-    /// The oldest unwritten line, where it exceeds the limit. Then no new call may be made.
+    /// The oldest unwritten line, if it has been unwritten for too long. Then no new call may be made.
     pub fn overdue(&self) -> Option<Overdue> {
         let mut owed = self.owed.lock();
         if owed.is_empty() {
@@ -373,7 +374,8 @@ fn look_after(owed: &mut BTreeMap<Vec<u8>, Owed>) {
     }
 }
 
-/// Gives hanging writes up after a success: they won't end any more, and their lines are written again.
+/// Gives hanging writes up after another write has succeeded: the hanging writes won't end any more, so their lines are
+/// written again.
 fn give_up(owed: &mut BTreeMap<Vec<u8>, Owed>) {
     for owed in owed.values_mut() {
         if matches!(owed.state, Writing::Hangs(_)) {

@@ -227,7 +227,7 @@ pub enum Set {
     Refused(String),
 }
 
-/// The next version to write after a conflict. `Err` where the object needs no write any more.
+/// The present version of the object, to repeat a write that met a conflict. `Err` if the write is no longer needed.
 pub fn anew(before: &Held, now: Option<&Object>) -> Result<Held, Set> {
     let now = now.filter(|now| now.uid == before.uid).ok_or(Set::Gone)?;
     match Held::read(now) {

@@ -20,8 +20,8 @@ pub(in super::super) struct Earlier {
 }
 
 impl ApplicationGuard {
-    /// Stops counting a deletion as sent one window after its last call, because its next call has to count anew. If a
-    /// bound is zero, the count stops sooner, so that the deletion is held.
+    /// Stops counting a deletion as sent when one window has passed since its last call, so that its next call counts
+    /// anew. If a bound is zero, the count stops sooner, so that the deletion is held.
     pub(in super::super) fn let_grow_old(&mut self, uid: &str, now: Timestamp) {
         let longest = self.longest();
         let none_goes = self.lowest() == 0;
@@ -51,7 +51,7 @@ impl ApplicationGuard {
     pub(in super::super) fn renew(&mut self, uid: &str, now: Timestamp) -> Option<Earlier> {
         let member = self.members.get(uid)?;
         let was_called = member.called || member.taken.is_none();
-        // The next call of a deletion that a release frees isn't counted, so the earlier call still counts.
+        // If a release frees the deletion, its next call isn't counted. So the count of the earlier call stays.
         if !self.is_stale(member, now) || (was_called && self.is_free(member)) {
             return None;
         }
@@ -113,8 +113,9 @@ impl ApplicationGuard {
         }
     }
 
-    /// Whether the present count of the deletion is too old to stand for a call that is made now. The count is too old
-    /// if the tally would forget it before it would forget a new count, or if the time of the count is unknown.
+    /// Whether the present count of the deletion is too old to stand for a call that is made now. The tally forgets all
+    /// counts of one stretch of time together. So a count is too old if it isn't in the same stretch as a count that is
+    /// made now, or if its time is unknown.
     pub(super) fn is_stale(&self, member: &Member, now: Timestamp) -> bool {
         match member.taken {
             Some(at) => !self.tally.covers(at, now),

@@ -11,8 +11,8 @@ use crate::guard::Population;
 use crate::guard::application::ApplicationGuard;
 
 impl Groups {
-    /// Splits the groups whose Platforms no longer count together, and merges those whose Platforms do. Returns the
-    /// numbers of the changed groups, and the objects to wake.
+    /// Splits each group whose Platforms no longer count together, and merges groups whose Platforms now count
+    /// together. Returns the numbers of the changed groups, and the objects to wake.
     pub(super) fn regroup(
         &mut self,
         application: &AppId,
@@ -62,7 +62,8 @@ impl Groups {
         Some(self.places.get(application)?.get(platform)?.group)
     }
 
-    /// Removes a group and returns the guard of its Platforms in `class`; the other Platforms form a new group.
+    /// Removes a group. Returns the guard of those of its Platforms that are in `class`, which now count together. The
+    /// other Platforms of the group form a new group.
     fn take_out(
         &mut self,
         number: u64,
