@@ -338,7 +338,7 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
         let parsed = match parsed {
             Ok(parsed) => parsed,
             // The end of the connection cut the line, so the watch is resumed. If the first line of the next watch is
-            // cut too, the API server sent it so.
+            // cut too, the API server itself sent an incomplete line.
             Err(error) if error.is_eof() && *fruitful => {
                 self.state = resumed;
                 return Ok(None);

@@ -34,7 +34,7 @@ pub struct ApplicationInventory {
     pub on: bool,
     /// The last complete read; `null` before the first.
     pub reading: Option<ShownReading>,
-    /// The error of the last read; `null` where it succeeded.
+    /// The error of the last read; `null` if the read succeeded.
     pub trouble: Option<ReadingTrouble>,
     /// The packages that no object stands for, as of the last complete read.
     pub unmanaged: Vec<Package>,
@@ -83,7 +83,7 @@ pub struct Package {
     pub manufacturer_name: Option<String>,
     /// When the package was uploaded, in the platform's own format.
     pub upload_time: Option<String>,
-    /// When the platform confirmed the deletion of the package; `null` where it didn't.
+    /// When the platform confirmed the deletion of the package; `null` if it didn't.
     pub deleted_at: Option<Timestamp>,
 }
 

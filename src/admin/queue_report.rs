@@ -24,7 +24,7 @@ pub const PATH: &str = "/queue";
 pub const MOST: usize = 1000;
 /// The least size of one listed object, in bytes.
 const LEAST: usize = 128;
-/// The number of listed objects where the query sets none.
+/// The number of listed objects if the query sets no number.
 pub const USUAL: usize = 20;
 
 /// The query of the report: all applications, the one of a Platform, or one object.
@@ -50,9 +50,9 @@ pub struct ApplicationQueue {
     pub platforms: Vec<String>,
     /// The state of the session: a word of the metric `vpo_session_state`.
     pub state: String,
-    /// The platform's answer that led to this state; `null` where none did.
+    /// The platform's answer that led to this state; `null` if no answer did.
     pub answer: Option<String>,
-    /// When calls resume; `null` where it isn't known.
+    /// When calls resume; `null` if it isn't known.
     pub until: Option<Timestamp>,
     /// The number of calls in the last window, including in-flight calls.
     pub calls_in_window: usize,
@@ -60,7 +60,7 @@ pub struct ApplicationQueue {
     pub limit: usize,
     /// The length of the window, in seconds.
     pub window_seconds: f64,
-    /// When the access token expires; `null` where it isn't known.
+    /// When the access token expires; `null` if it isn't known.
     pub token_expires: Option<Timestamp>,
     /// The number of waiting objects.
     pub length: usize,

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use super::desk::{Desk, REPORT, ReportRefusal};
 use super::port::Peer;
 
-/// How many reports are built or being sent at the same time.
+/// The most reports that are built or sent at the same time.
 const REPORTS: usize = 4;
 
 /// Builds reports, a limited number at the same time.

@@ -43,7 +43,7 @@ const TEXT: i64 = 316;
 /// The maximum length of the `message` of a condition; it is Kubernetes' own limit.
 const MESSAGE: i64 = 32_768;
 
-/// Removes `nullable`, so that an absent field can be written in only one way. Adds limits where a type sets none, such
+/// Removes `nullable`, so that an absent field can be written in only one way. Adds limits to types that set none, such
 /// as the types of other crates. `name` is the name of the field.
 fn tidy(name: &str, schema: &mut JSONSchemaProps) {
     schema.nullable = None;

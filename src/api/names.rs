@@ -166,7 +166,7 @@ impl Endpoint {
         }
     }
 
-    /// The normalised URL without a trailing slash, followed by `#` and the TLS server name where there is one.
+    /// The normalised URL without a trailing slash, followed by `#` and the TLS server name if there is one.
     pub fn as_str(&self) -> &str {
         &self.0
     }

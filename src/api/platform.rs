@@ -235,7 +235,7 @@ impl Default for QuotaSpec {
     }
 }
 
-/// The guard against mass deletions. Its limits apply to the whole application, whichever of its Platforms sets them.
+/// The guard against mass deletions. The bounds of one Platform apply to all Platforms that count together with it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Guard {
@@ -272,12 +272,12 @@ impl Guard {
         "30s".to_owned()
     }
 
-    /// The most deletions in one window that run without a person's release.
+    /// The most deletions in one window that are sent without a person's release.
     pub fn max_deletions(&self) -> usize {
         usize::try_from(self.max_deletions).unwrap_or(0)
     }
 
-    /// The most deletions in one window in percent of all objects; `None` where this limit isn't set.
+    /// The most deletions in one window in percent of all objects; `None` if this bound isn't set.
     pub fn max_percent(&self) -> Option<usize> {
         self.max_percent
             .map(|percent| usize::try_from(percent).unwrap_or(0))
@@ -323,7 +323,7 @@ impl InventorySpec {
         "1h".to_owned()
     }
 
-    /// The time between two reads, at most 24 h; `None` where reads are off. One hour for an unreadable text.
+    /// The time between two reads, at most 24 h; `None` if reads are off. One hour for an unreadable text.
     pub fn interval(&self) -> Option<Duration> {
         let interval = span(&self.interval).map_or(Duration::from_secs(3600), |span| span.min(DAY));
         (!interval.is_zero()).then_some(interval)

@@ -222,7 +222,7 @@ fn names(path: &Path) -> Vec<String> {
     names.collect()
 }
 
-/// Removes the value at `path`. Returns `false` where there is none.
+/// Removes the value at `path`. Returns `false` if there is none.
 fn remove(raw: &mut Value, path: &Path) -> bool {
     let names = names(path);
     let Some((last, way)) = names.split_last() else {

@@ -11,7 +11,7 @@ pub enum Output {
     Json,
 }
 
-/// The seconds from `now` to `until`; 0 where `until` has passed.
+/// The seconds from `now` to `until`; 0 if `until` has passed.
 pub fn seconds_until(until: Timestamp, now: Timestamp) -> u64 {
     u64::try_from(until.duration_since(now).as_secs()).unwrap_or(0)
 }

@@ -1,8 +1,9 @@
 //! Groups of Platforms that count together, and the guard of each group.
 //!
 //! Platforms of one application count together if their credentials are equal, or if both are proven at the same
-//! endpoint. A Platform whose credential the platform hasn't accepted counts alone, so that no one can release, stop or
-//! raise anything of other Platforms by naming their application.
+//! endpoint. A Platform whose credential isn't proven counts together only with Platforms that have an equal
+//! credential. So nobody can release or hold the deletions of other Platforms, or raise their bounds, only by naming
+//! their application.
 //!
 //! Groups are split and merged as credentials change and are proven. Each part keeps the counts of the deletions sent
 //! before.

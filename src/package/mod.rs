@@ -184,7 +184,7 @@ pub async fn reconcile(
         Err(error) => effect::Effect::Unaudited(error.to_string()),
     };
     let now = match effect {
-        // If the pass had no effect, the report has the time of the observation that the report rests on.
+        // If the pass had no effect, the time of the report is the time of the observation.
         effect::Effect::Nothing => observed.now,
         _ => context.clock.now(),
     };

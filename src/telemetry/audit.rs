@@ -50,7 +50,7 @@ pub struct AuditRecord {
     /// The platform's data of the package, as of the last look-up; absent without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub package: Option<PackageIdentity>,
-    /// The application that owns the package; absent where it isn't known.
+    /// The application that owns the package; absent if it isn't known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub application: Option<AppId>,
     /// The outcome of the deletion.
@@ -58,13 +58,13 @@ pub struct AuditRecord {
     /// The uids of objects that may have claimed the package and that a person overruled.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub disregarded: Vec<String>,
-    /// The HTTP status of the last answer; absent where no call was made.
+    /// The HTTP status of the last answer; absent if no call was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
-    /// The platform's code in the last answer; absent where the answer had none.
+    /// The platform's code in the last answer; absent if the answer had none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// The look-up that proved the deletion; absent where the answer to the DELETE proved it.
+    /// The look-up that proved the deletion; absent if the answer to the DELETE proved it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub look_up: Option<LookUpRecord>,
     /// The number of calls made for this deletion.
@@ -85,10 +85,10 @@ pub struct AuditRecord {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LookUpRecord {
-    /// The HTTP status; absent where no answer came.
+    /// The HTTP status; absent if no answer came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
-    /// The platform's code; absent where the answer had none.
+    /// The platform's code; absent if the answer had none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
@@ -197,7 +197,7 @@ impl AuditLog {
         Self::to(Stdout)
     }
 
-    /// An audit log in a file, which is created where it doesn't exist. Lines are appended.
+    /// An audit log in a file, which is created if it doesn't exist. Lines are appended.
     ///
     /// # Errors
     /// The file can't be opened for writing, or isn't a regular file.

@@ -95,19 +95,19 @@ pub struct HoldStatus {
     /// The number of held deletions.
     #[schemars(range(min = 0))]
     pub count: i32,
-    /// The number of deletions that the guard counted against the limit: those held, and those sent in the same window.
+    /// The number of deletions that the guard counted against the bound: those held, and those sent in the same window.
     #[schemars(range(min = 0))]
     pub counted: i32,
-    /// The exceeded limit, in one sentence.
+    /// The exceeded bound, in one sentence.
     #[schemars(length(max = 1024))]
     pub reason: String,
-    /// The Platform whose limit was exceeded, as namespace/name; empty where it isn't known.
+    /// The Platform whose bound was exceeded, as namespace/name; empty where it isn't known.
     #[schemars(length(max = 320))]
     pub platform: String,
-    /// The uid of that Platform. A raised limit of another Platform with the same name releases nothing.
+    /// The uid of that Platform. A raised bound of another Platform with the same name releases nothing.
     #[schemars(length(max = 64))]
     pub platform_uid: String,
-    /// The number of deletions that the limit allowed when the hold began, or after a raise that was too small to end the hold.
+    /// The number of deletions that the bound allowed when the hold began, or after a raise that was too small to end the hold.
     #[schemars(range(min = 0))]
     pub bound: i32,
 }

@@ -58,7 +58,7 @@ impl Cluster {
             .context("VersionPackages can't be listed")
     }
 
-    /// One Platform; `None` where it doesn't exist.
+    /// One Platform; `None` if it doesn't exist.
     pub async fn platform(&self, key: &ObjectKey) -> anyhow::Result<Option<PlatformSeen>> {
         let read = self.platforms_of(key).get_opt(&key.name).await;
         let read = read
@@ -81,7 +81,7 @@ impl Cluster {
             .with_context(|| format!("Platform {key} can't be annotated"))
     }
 
-    /// Sets `deletionPolicy: Retain` on one object, as long as it carries its hold.
+    /// Sets `deletionPolicy: Retain` on one object, if the object still carries the hold.
     pub async fn retain(&self, held: &Held) -> Set {
         let api = Api::<Watched>::namespaced(self.client.clone(), &held.key.namespace);
         let name = &held.key.name;

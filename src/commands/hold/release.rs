@@ -99,8 +99,8 @@ async fn also_held(
     }
 }
 
-/// Shows the objects that joined the hold since it was last shown, and asks for confirmation. A release frees every
-/// object with the id at the moment when the operator reads the annotation.
+/// Shows the objects that have joined the hold since the hold was last shown, and asks for confirmation. A release
+/// frees every object that has the id of the hold when the operator reads the annotation.
 async fn confirm_newcomers(
     cluster: &Cluster,
     id: &str,

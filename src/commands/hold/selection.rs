@@ -34,12 +34,12 @@ impl PlatformSeen {
             .or_else(|| known.and_then(|session| session.app_id.as_ref()))
     }
 
-    /// The hold with this id; `None` where the Platform doesn't show it.
+    /// The hold with this id; `None` if the Platform doesn't show it.
     pub fn hold(&self, id: &str) -> Option<&HoldStatus> {
         self.status.hold.as_ref().filter(|hold| hold.id == id)
     }
 
-    /// The release of the hold with this id; `None` where the Platform doesn't record one.
+    /// The release of the hold with this id; `None` if the Platform doesn't record one.
     pub fn released(&self, id: &str) -> Option<&ReleasedHold> {
         let released = &self.status.guard.as_ref()?.released;
         released.iter().find(|released| released.id == id)
@@ -92,13 +92,13 @@ pub struct ShownHold {
     pub since: Timestamp,
     /// The number of held deletions.
     pub count: usize,
-    /// The number of deletions counted against the limit.
+    /// The number of deletions counted against the bound.
     pub counted: usize,
-    /// The number of deletions that the limit allows.
+    /// The number of deletions that the bound allows.
     pub bound: usize,
-    /// The Platform that sets the limit.
+    /// The Platform that sets the bound.
     pub bound_of: String,
-    /// The exceeded limit, in one sentence.
+    /// The exceeded bound, in one sentence.
     pub reason: String,
     /// The number of objects that carry the id in their status by now.
     pub objects: usize,

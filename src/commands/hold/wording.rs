@@ -95,8 +95,8 @@ pub fn more_to_release(new: &[&Held], all: usize) -> String {
     text
 }
 
-/// The effect of a retain, shown before the confirmation. `hold` is what a Platform shows of the hold; `None` where
-/// none does.
+/// The effect of a retain, shown before the confirmation. `hold` is what a Platform shows of the hold; `None` if no
+/// Platform shows it.
 pub fn before_retain(hold: Option<&ShownHold>, objects: &[&Held], now: Timestamp) -> String {
     let mut text = String::new();
     if let Some(hold) = hold {
@@ -157,7 +157,7 @@ pub fn after_retain(ends: &[(&Held, Set)]) -> String {
     text
 }
 
-/// The objects that `Retain` doesn't help as they are only retired, and what helps them.
+/// The objects that are only retired, which `Retain` doesn't help, and what helps them.
 fn only_retired(objects: &[&Held]) -> String {
     let retired: Vec<&ObjectKey> = objects
         .iter()

@@ -11,7 +11,7 @@ pub(in crate::commands) async fn config() -> anyhow::Result<kube::Config> {
     named_cluster().await.map(|(config, _)| config)
 }
 
-/// As [`config`], and whether this process runs in a pod of the cluster.
+/// The settings as in [`config`], and whether this process runs in a pod of the cluster.
 pub(super) async fn named_cluster() -> anyhow::Result<(kube::Config, bool)> {
     // The TLS provider of the process, which kube uses, can be set only once. If it is set already, this call fails,
     // which does no harm.

@@ -1,6 +1,6 @@
-//! The split of a guard whose Platforms no longer count together, and the merge of guards whose Platforms do. Deletions
-//! that were sent and counted for a Platform still count for this Platform in every group. A release frees only the
-//! objects of the guard in which the release was read.
+//! The split of a guard whose Platforms no longer count together, and the merge of guards whose Platforms now count
+//! together. If a sent deletion was counted for a Platform, it still counts for this Platform in any later group. A
+//! release frees only the objects of the guard in which the release was read.
 
 use std::collections::BTreeSet;
 use std::mem;
