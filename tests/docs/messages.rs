@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use self::read::{Consts, Found, Kind, consts, messages};
-use crate::{read, root};
+use crate::{assert_page, cell, read, root};
 
 const MESSAGES: &str = "docs/messages.md";
 
@@ -78,20 +78,7 @@ const PARTS: [(&str, &str, &[&str]); 8] = [
 
 #[test]
 fn the_page_of_messages_equals_the_source() {
-    let page = fs::read_to_string(root().join(MESSAGES)).unwrap_or_default();
-    let wanted = page_of_messages();
-    if page == wanted {
-        return;
-    }
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(root().join(MESSAGES), wanted).unwrap();
-        return;
-    }
-    let differs = page.lines().zip(wanted.lines()).find(|(a, b)| a != b);
-    let line = differs.map_or("its length", |(_, wanted)| wanted);
-    panic!(
-        "{MESSAGES} differs from the source, first in: {line}\nrun UPDATE_DOCS=1 cargo test --test docs"
-    );
+    assert_page(MESSAGES, &page_of_messages(), "the source");
 }
 
 fn page_of_messages() -> String {
@@ -142,10 +129,7 @@ fn tables(found: Vec<(String, Found)>) -> String {
             all[0].kind.beside()
         );
         for Found { text, beside, .. } in merged(all) {
-            let text = text
-                .replace('|', "\\|")
-                .replace('<', "&lt;")
-                .replace('\n', " ");
+            let text = cell(&text);
             let beside: Vec<_> = beside.iter().map(|one| format!("`{one}`")).collect();
             let _ = writeln!(tables, "| {} | {} |", text.trim(), beside.join(", "));
         }

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::fs;
-use std::process::Command;
 
 use version_package_operator::api::platform::PlatformReason;
 use version_package_operator::api::reason::{Phase, Progress, Reason};
 
-use crate::{pages, read, root};
+use crate::cli::{commands, help};
+use crate::{assert_page, pages, read, root, with_block};
 
 const REASONS: &str = "docs/reasons.md";
 const OPERATIONS: &str = "docs/operations.md";
@@ -54,39 +53,12 @@ fn platform_reasons() -> String {
     table
 }
 
-/// The page of the reasons with the block between the markers of `name` replaced.
-fn with_block(page: &str, name: &str, block: &str) -> String {
-    let (begin, end) = (
-        format!("<!-- {name}:begin -->\n"),
-        format!("<!-- {name}:end -->"),
-    );
-    let (before, rest) = page
-        .split_once(&begin)
-        .unwrap_or_else(|| panic!("{REASONS} has no line {begin}"));
-    let (_, after) = rest
-        .split_once(&end)
-        .unwrap_or_else(|| panic!("{REASONS} has no line {end}"));
-    format!("{before}{begin}{block}{end}{after}")
-}
-
 #[test]
 fn the_tables_of_reasons_are_those_of_the_enums() {
     let page = read(REASONS);
-    let wanted = with_block(&page, "reasons", &package_reasons());
-    let wanted = with_block(&wanted, "platform-reasons", &platform_reasons());
-    if page == wanted {
-        return;
-    }
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(root().join(REASONS), wanted).unwrap();
-        return;
-    }
-    let mut lines = page.lines().zip(wanted.lines());
-    let differs = lines.find(|(a, b)| a != b);
-    let line = differs.map_or("its length", |(_, wanted)| wanted);
-    panic!(
-        "{REASONS} differs from src/api, first in: {line}\nrun UPDATE_DOCS=1 cargo test --test docs"
-    );
+    let wanted = with_block(REASONS, &page, "reasons", &package_reasons());
+    let wanted = with_block(REASONS, &wanted, "platform-reasons", &platform_reasons());
+    assert_page(REASONS, &wanted, "src/api");
 }
 
 #[test]
@@ -130,14 +102,6 @@ fn flags_in(page: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The help text that `vpo` prints for `arguments`.
-fn help(arguments: &[&str]) -> String {
-    let mut vpo = Command::new(env!("CARGO_BIN_EXE_vpo"));
-    let said = vpo.args(arguments).arg("--help").output().unwrap();
-    assert!(said.status.success());
-    String::from_utf8(said.stdout).unwrap()
-}
-
 #[test]
 fn the_table_of_settings_has_each_flag_of_vpo_run() {
     let help = help(&["run"]);
@@ -153,16 +117,7 @@ fn the_table_of_settings_has_each_flag_of_vpo_run() {
 #[test]
 fn each_command_of_vpo_is_spoken_of_in_a_page() {
     let help = help(&[]);
-    let commands = help
-        .lines()
-        .skip_while(|line| *line != "Commands:")
-        .skip(1)
-        .take_while(|line| !line.is_empty())
-        // The description of a command may continue on a line that is indented further.
-        .filter_map(|line| line.strip_prefix("  "))
-        .filter(|line| !line.starts_with(' '))
-        .filter_map(|line| line.split_whitespace().next());
-    let commands: Vec<_> = commands.filter(|command| *command != "help").collect();
+    let commands = commands(&help);
     assert!(commands.contains(&"hold"), "{commands:?}");
     let pages = pages::all(&root());
     for command in commands {
