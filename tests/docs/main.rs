@@ -13,6 +13,7 @@ mod messages;
 mod manifests;
 mod api;
 mod cli;
+mod needs;
 
 use std::path::{Path, PathBuf};
 
