@@ -14,6 +14,7 @@ mod manifests;
 mod api;
 mod cli;
 mod needs;
+mod threats;
 
 use std::path::{Path, PathBuf};
 

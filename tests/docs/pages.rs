@@ -12,12 +12,13 @@ pub struct Page {
     pub lines: Vec<String>,
 }
 
-/// README, CONTRIBUTING, CHANGELOG, the chart's README and everything under `docs`.
+/// README, CONTRIBUTING, CHANGELOG, SECURITY, the chart's README and everything under `docs`.
 pub fn all(root: &Path) -> Vec<Page> {
     let mut paths: Vec<PathBuf> = [
         "README.md",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
+        "SECURITY.md",
         "charts/version-package-operator/README.md",
     ]
     .map(PathBuf::from)
