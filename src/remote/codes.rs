@@ -87,6 +87,12 @@ const TABLE: &[(&str, Class)] = &[
     ("123029", Class::Misplaced),
 ];
 
+/// The codes of the table.
+#[cfg(test)]
+pub(super) fn known() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|(code, _)| *code)
+}
+
 /// The meaning of `code`; `None` for a code without an entry in the table.
 pub fn class(code: &str) -> Option<Class> {
     TABLE

@@ -118,6 +118,13 @@ fn every_code_of_the_reference_has_its_meaning_in_both_shapes_for_every_call() {
 }
 
 #[test]
+fn every_code_of_the_table_is_tried() {
+    let tried = |code: &str| CODES.iter().any(|(tried, ..)| *tried == code);
+    let missing: Vec<_> = codes::known().filter(|code| !tried(code)).collect();
+    assert!(missing.is_empty(), "CODES lacks {missing:?}");
+}
+
+#[test]
 fn a_known_code_wins_over_the_status_but_gone_needs_a_404() {
     for (code, _, [.., meaning]) in CODES {
         for status in [200, 204, 302, 400, 401, 403, 404, 409, 410, 429, 500, 503] {

@@ -213,13 +213,14 @@ impl Reader<'_> {
             }
             let Some(end) = rest.find('}') else { break };
             let name = rest[1..end.max(1)].split(':').next().unwrap_or_default();
-            let name = if name.is_empty() {
-                unnamed
-                    .next()
-                    .map_or_else(|| "value".to_owned(), |argument| name_of(argument))
-            } else {
-                name.to_owned()
+            let argument = match name.parse::<usize>() {
+                Ok(number) => Some(arguments.get(number)),
+                Err(_) => name.is_empty().then(|| unnamed.next()),
             };
+            let name = argument.map_or_else(
+                || name.to_owned(),
+                |argument| argument.map_or_else(|| "value".to_owned(), |one| name_of(one)),
+            );
             if let Some(constant) = self.known.get(&name) {
                 text.push_str(constant);
             } else {
@@ -346,8 +347,8 @@ fn name_of(expr: &Expr) -> String {
             _ => name_of(&call.func),
         },
         Expr::MethodCall(call) => match &*call.method.to_string() {
-            "as_str" | "to_string" | "join" | "unwrap_or_default" | "trim" | "clone"
-            | "as_deref" => name_of(&call.receiver),
+            "as_deref" | "as_secs" | "as_str" | "as_u16" | "checked_add" | "clone" | "join"
+            | "to_string" | "trim" | "unwrap_or" | "unwrap_or_default" => name_of(&call.receiver),
             method => method.to_owned(),
         },
         Expr::Reference(reference) => name_of(&reference.expr),
