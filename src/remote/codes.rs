@@ -1,4 +1,6 @@
-//! The platform's error codes and their meaning (platform reference, section 11).
+//! The platform's error codes and their meaning. There is no common list: the table unites those of the vendor's REST
+//! reference (support.huaweicloud.com, api-IoT, pages `iot_06_0007` and `iot_06_0075` to `iot_06_0082`) and of China
+//! Telecom's "IoT open platform API reference" 1.5.1.
 
 use super::wire::code;
 

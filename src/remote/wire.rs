@@ -9,7 +9,7 @@ pub const CATEGORY_PATH: &str = "/iodm/northbound/v1.5.0/category";
 /// The header that carries the id of the application.
 pub const APP_KEY: &str = "app_key";
 
-/// The platform's codes that this product tells apart (platform reference, section 11).
+/// The platform's codes that this product tells apart; `remote::codes` names their sources.
 pub mod code {
     /// The application made too many calls.
     pub const THROTTLED: &str = "1010009";

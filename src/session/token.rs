@@ -1,7 +1,7 @@
 //! The token of one credential: when to log in, and what a refusal of the token means.
 //!
-//! Only the newest token of an application is alive, and logins must not overlap (platform reference, section 1); so at
-//! most one login is in flight at any time.
+//! Only the newest token of an application is alive (the vendor's REST reference, page `iot_06_0007` of
+//! support.huaweicloud.com), so logins must not overlap: at most one login is in flight at any time.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

@@ -58,7 +58,7 @@ pub fn completed(given: CategoryInfo, number: u32) -> Result<(String, CategoryIn
     Ok((id, package))
 }
 
-/// Whether the simulator accepts `text` as an id; the platform documents no format (platform reference, section 10).
+/// Whether the simulator accepts `text` as an id; the vendor documents no format of a `fileId`.
 pub fn is_file_id(text: &str) -> bool {
     (1..=256).contains(&text.len())
         && text != "."
