@@ -55,7 +55,7 @@ pub struct ReadStatus<T> {
 pub struct Beside {
     /// The conditions of other controllers, as they were read.
     pub conditions: Vec<Value>,
-    /// The paths of the unreadable fields that must be preserved, from the top.
+    /// The paths of the unreadable fields that must be preserved. Each path begins at the top of the status.
     pub unreadable: Vec<Vec<String>>,
     /// Why the first unreadable field can't be read.
     pub error: Option<String>,
@@ -121,8 +121,9 @@ pub fn read<T: OwnStatus>(mut raw: Value, bearer: &Bearer<'_>) -> ReadStatus<T> 
     read
 }
 
-/// The merge patch of the whole status of the object `uid`: each field or `null`, and the conditions of other
-/// controllers as they were read. An unreadable field is left out unless `status` has a value for it.
+/// The merge patch of the whole status of the object `uid`. It has every field of the schema (`null` if the field has
+/// no value), and the conditions of other controllers as they were read. An unreadable
+/// field is left out unless `status` has a value for it.
 pub fn patch<T: OwnStatus>(status: &T, uid: &str, beside: &Beside) -> Value {
     let mut next = match serde_json::to_value(status) {
         Ok(Value::Object(fields)) => fields,

@@ -43,8 +43,8 @@ pub(super) fn listen_address(text: &str) -> Result<SocketAddr, BadValue> {
     })
 }
 
-/// Removes from the flags of the command and of its subcommands each environment variable that is empty according to
-/// `look_up`. So a template that leaves a variable empty gets the default.
+/// Makes each flag ignore its environment variable if `look_up` says that the variable is empty. This includes the
+/// flags of the subcommands. So a template that leaves a variable empty gets the default.
 #[must_use]
 pub fn ignore_empty_environment(
     command: clap::Command,

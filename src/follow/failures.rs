@@ -1,5 +1,5 @@
-//! Failures of lists and watches: how they are worded, how to tell whether a failure may have hidden changes, and the
-//! backoff after a failure that may have.
+//! Failures of lists and watches: their wording, the test whether a failure may have hidden changes, and the backoff
+//! after data that is not JSON.
 
 use std::io;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const PAUSES: Backoff = Backoff {
     longest: Duration::from_secs(300),
 };
 
-/// The count of data that is not JSON.
+/// How many times the API server has sent data that is not JSON, without a long quiet time in between.
 #[derive(Default)]
 pub(super) struct Garbage {
     times: u32,

@@ -60,7 +60,8 @@ pub(super) struct GroupHome {
     pub(super) platform: ObjectKey,
 }
 
-/// For each application and each name of records: the numbers of the groups whose records have this name.
+/// The records of sent deletions (`status.guard` of a Platform) carry the id of a group, which is the group's name. For
+/// each application and each such name: the numbers of the groups whose records carry this name.
 pub(super) type Bearers = BTreeMap<(AppId, i64), BTreeSet<u64>>;
 
 /// All groups of all applications.
@@ -242,8 +243,9 @@ impl Groups {
         all
     }
 
-    /// Removes the groups with an empty guard and no `present` Platform. From time to time, also removes a Platform
-    /// from another group, if the Platform is gone and no sent deletion, bound, release or object belongs to it.
+    /// Removes the groups with an empty guard and no `present` Platform. From time to time, also removes Platforms from
+    /// the groups that stay. A Platform is removed if it is gone, its group counts no sent deletion, and no bound,
+    /// release or object belongs to it.
     pub(super) fn tidy(&mut self, present: impl Fn(&AppId, &ObjectKey) -> bool, now: Timestamp) {
         let waits = |at: Timestamp| at <= now && now < at + TIDIED_EVERY;
         if !self.tidied.is_some_and(waits) {
@@ -283,7 +285,7 @@ impl Groups {
             let (application, guard) = (&group.application, &group.guard);
             let gone =
                 |platform: &&ObjectKey| !present(application, platform) && !guard.names(platform);
-            // One Platform is kept, because an empty group is still recognized by its Platforms.
+            // The first Platform is kept even if it is gone: a group is found by its Platforms only.
             let platforms = group.platforms.iter().skip(1);
             let gone = platforms
                 .filter(gone)

@@ -10,8 +10,9 @@
 //! between the decision and the call. If the decision has changed, the permit goes back unused. If the intent doesn't
 //! come back within 5 s, the watch is restarted: an operator with a stale cache must delete nothing.
 //!
-//! The Platform, and the Namespace where a selector needs it, come through other watches. A pass that is about to use
-//! its permit therefore reads them with a GET that is at most a second old (`crate::platform`, `confirm.rs`).
+//! The Platform comes through another watch. So does the Namespace, which is needed only if `allowedNamespaces` has a
+//! selector. A pass that is about to use its permit therefore reads each with a GET that is at most a second old
+//! (`crate::platform`, `confirm.rs`).
 
 // State: the cache and its watch, the memory of this process, the claims of other objects, the work queue.
 pub mod cache;

@@ -21,7 +21,9 @@ pub(in super::super) struct Earlier {
 
 impl ApplicationGuard {
     /// Stops counting a deletion as sent when one window has passed since its last call, so that its next call counts
-    /// anew. If a bound is zero, the count stops sooner, so that the deletion is held.
+    /// anew. If a bound is zero, the deletion stops counting as soon as its count is too old for a new call
+    /// ([`Self::is_stale`]). The next call would then need a new count, which the bound doesn't allow, so the deletion
+    /// is held.
     pub(in super::super) fn let_grow_old(&mut self, uid: &str, now: Timestamp) {
         let longest = self.longest();
         let none_goes = self.lowest() == 0;
@@ -57,9 +59,9 @@ impl ApplicationGuard {
         }
         let unit = match (member.taken, member.asked.answered) {
             (Some(at), _) => self.tally.give_back(at),
-            // An earlier process counted the deletion at an unknown time, so the deletion's own unit isn't known. The
-            // oldest unit of the tally is moved instead, because that unit would be forgotten first. If the deletion's
-            // own unit may be forgotten already, no unit is moved.
+            // A unit of the tally is one counted deletion. An earlier process counted this deletion at an unknown time,
+            // so nobody knows which unit is its own. The oldest unit is moved instead, because the tally forgets that
+            // unit first. If the deletion's own unit may be forgotten already, no unit is moved.
             (None, Some(at)) => {
                 let start = now.checked_sub(self.longest()).ok();
                 // A time in the future comes from another clock, so the real time of the call is unknown.
@@ -113,9 +115,9 @@ impl ApplicationGuard {
         }
     }
 
-    /// Whether the present count of the deletion is too old to stand for a call that is made now. The tally forgets all
-    /// counts of one stretch of time together. So a count is too old if it isn't in the same stretch as a count that is
-    /// made now, or if its time is unknown.
+    /// Whether a call that is made now has to be counted anew, because the present count of the deletion is too old.
+    /// The tally forgets all counts of one stretch of time together. So a count is too old if the present time isn't in
+    /// the stretch of the count, or if the time of the count is unknown.
     pub(super) fn is_stale(&self, member: &Member, now: Timestamp) -> bool {
         match member.taken {
             Some(at) => !self.tally.covers(at, now),

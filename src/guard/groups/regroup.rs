@@ -62,8 +62,8 @@ impl Groups {
         Some(self.places.get(application)?.get(platform)?.group)
     }
 
-    /// Removes a group. Returns the guard of those of its Platforms that are in `class`, which now count together. The
-    /// other Platforms of the group form a new group.
+    /// Removes a group. `class` has the Platforms that now count together. Returns the guard for the Platforms of the
+    /// group that are in `class`. The other Platforms of the group form a new group.
     fn take_out(
         &mut self,
         number: u64,

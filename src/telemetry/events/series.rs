@@ -117,7 +117,7 @@ impl Series {
                 return;
             }
             self.order.pop_front();
-            // A later equal event keeps the entry.
+            // If an equal event came later, the entry stays.
             if self.known.get(&key).is_some_and(|known| known.last == at) {
                 self.known.remove(&key);
             }
