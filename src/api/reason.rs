@@ -154,7 +154,7 @@ reasons! {
     /// No call can be made, because of a certificate or of TLS itself.
     TlsFailed: Stalled, "Mend what the condition of the `Platform` says; the operator then tries at once.";
     /// The platform refused the credentials.
-    AuthenticationFailed: Stalled, "Put the right `appId` and `secret`, or a token that lives, into the Secret of the `Platform`.";
+    AuthenticationFailed: Stalled, "Put the right `appId` and `secret`, or a token that hasn't expired, into the Secret of the `Platform`.";
     /// A login uses the only call that the quota allows in a window, and its token expires before the next window, so no call can be made.
     QuotaTooSmall: Stalled, "Raise `spec.quota.calls` of the `Platform` to 2 or more, or have the platform give tokens that live longer than `spec.quota.window`.";
     /// The platform refuses the application itself: it is frozen, unknown or lacks the right.
@@ -176,7 +176,7 @@ reasons! {
     /// The object can't be decoded as a `VersionPackage` of this version.
     Undecodable: Stalled, "Mend the field named in the message, or set `deletionPolicy: Retain`.";
     /// The object was written while its `CustomResourceDefinition` lacked fields, so the values of these fields are lost.
-    FieldsLost: Stalled, "Look at the spec; then edit it, or set the annotation `iodm.dev/confirm`, the uid of the object as its value. `deletionPolicy: Retain` lets the object go without its package.";
+    FieldsLost: Stalled, "Look at the spec; then edit it, or set the annotation `iodm.dev/confirm` to the uid of the object. `deletionPolicy: Retain` lets the object go without its package.";
     /// The platform deleted the package.
     Deleted: Gone, "Nothing.";
     /// The platform answered that the package doesn't exist.

@@ -275,7 +275,7 @@ pub struct Deletion {
     /// When the operator first saw the request, rounded up to whole seconds; the grace period starts here. It starts again when another object stops keeping the package. Absent while a look-up is to tell whether the package exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_at: Option<Time>,
-    /// The deletionTimestamp of the object, if the deletion of the object is the request; absent if the object was retired before.
+    /// The deletionTimestamp of the object, if the package is to be deleted because the object was deleted. Absent if the object was retired before it was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_deleted_at: Option<Time>,
     /// The id of the mass-deletion hold that this deletion is part of; the release of the hold frees this object.
@@ -293,7 +293,7 @@ pub struct Deletion {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub attempts: Option<i32>,
-    /// The error of the last call; before the first call, of the last look-up.
+    /// The error of the last DELETE. Before the first DELETE: the error of the last look-up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
 }

@@ -22,7 +22,11 @@ async fn an_untrusted_certificate_is_named_and_the_right_ca_repairs_it() {
     )
     .await;
     let secret = format!("{}/production-ca", rig.namespace);
-    for part in ["1 certificate was read from ca.crt", "its CA", &secret] {
+    for part in [
+        "1 certificate was read from ca.crt",
+        "the CA of the platform's certificate",
+        &secret,
+    ] {
         assert!(said.contains(part), "{said} lacks {part}");
     }
     let right = std::fs::read_to_string(rig.simulator.tls_dir().join("ca.crt")).unwrap();

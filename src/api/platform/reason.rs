@@ -49,7 +49,7 @@ reasons! {
     /// A mass deletion waits for a person: `status.hold` says how many and since when.
     MassDeletionHeld: Stalled, "Release it with `vpo hold release ID` if all of it is meant, else take it back with `vpo hold retain ID`; a plain revert in Git takes nothing back. The hold is also released at once if you raise the bound that was exceeded, and raise it far enough.";
     /// The `Platform` is being deleted, but objects still need it.
-    InUse: Reconciling, "Delete those objects or set them to `deletionPolicy: Retain`; or give the `Platform` up with the annotation `iodm.dev/abandon`, its uid as the value.";
+    InUse: Reconciling, "Delete those objects or set them to `deletionPolicy: Retain`; or give the `Platform` up with the annotation `iodm.dev/abandon` set to its uid.";
     /// The endpoint is not an https URL of the allowed form.
     EndpointInvalid: Stalled, "Mend `spec.endpoint`.";
     /// A Secret that the `Platform` names doesn't exist.
@@ -67,7 +67,7 @@ reasons! {
     /// The endpoint speaks no TLS, or shares no TLS parameters with the operator.
     TlsMismatch: Stalled, "Mend `spec.endpoint`, or have TLS 1.2 or newer switched on there: the message says what is missing.";
     /// The platform refused the credentials.
-    AuthenticationFailed: Stalled, "Put the right `appId` and `secret`, or a token that lives, into the Secret of `spec.credentialsSecretRef`.";
+    AuthenticationFailed: Stalled, "Put the right `appId` and `secret`, or a token that hasn't expired, into the Secret of `spec.credentialsSecretRef`.";
     /// The token in the Secret is not used, since a login of the same application works.
     TokenNotUsed: Stalled, "Give this `Platform` the credentials of the Secret that the message names.";
     /// A login uses the only call that the quota allows in a window, and its token expires before the next window, so no call can be made.
@@ -83,7 +83,7 @@ reasons! {
     /// The outcome of a deletion can't be written to the audit log; until it is written, nothing is sent.
     AuditFailed: Stalled, "Give the operator room and the right to write its audit log: the message says what fails.";
     /// The `Platform` was written while its `CustomResourceDefinition` lacked fields, so the values of these fields are lost.
-    FieldsLost: Stalled, "Look at the spec; then edit it, or set the annotation `iodm.dev/confirm`, the uid of the `Platform` as its value.";
+    FieldsLost: Stalled, "Look at the spec; then edit it, or set the annotation `iodm.dev/confirm` to the uid of the `Platform`.";
     /// The operator can't trust its watches of the cluster, or can't hold its Lease; it sends no call that depends on them.
     Blind: Reconciling, "Look at the API server and at the rights of the operator: the message says what fails.";
     /// The object can't be decoded as a `Platform` of this version.

@@ -200,7 +200,7 @@ pub struct PackageCounts {
     /// The number of wanted packages.
     #[schemars(range(min = 0))]
     pub active: i32,
-    /// The number of retired packages that are deleted.
+    /// The number of retired objects whose packages are gone.
     #[schemars(range(min = 0))]
     pub retired: i32,
     /// The number of deletions in progress.
