@@ -21,9 +21,10 @@ impl Backoff {
     }
 }
 
-/// Pauses that double from 0.5 s to 4 s, each shortened by a random part of up to a quarter. So a right that was just
-/// granted is noticed within 5 s. kube's own pauses start again at every event. A watcher emits an event (`Init`)
-/// before each list, so kube's pauses would never grow. These pauses start again only after a quiet minute.
+/// Pauses that double from 0.5 s to 4 s, each shortened by a random part of up to a quarter. If a list or a watch fails
+/// because a right is missing, and the right is then granted, the next try begins within 5 s. kube's own pauses start
+/// again from the shortest one at every event. A watcher emits an event (`Init`) before each list, so kube's pauses
+/// would never grow. The pauses of this type start again only after a minute without a failure.
 #[derive(Default)]
 pub struct WatchBackoff {
     failures: u32,

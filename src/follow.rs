@@ -1,8 +1,8 @@
 //! Lists objects, then watches from the list's version, in a loop, as kube's watcher does, with three differences:
 //!
 //! Each item is decoded by itself, so one bad object can't fail the list. After a line that is not JSON a new list is
-//! made, since the line may have hidden any change. And the `Eye` is told whether the watch works, also while no
-//! object changes.
+//! made, since the line may have hidden any change. And the `Eye` learns whether the watch works, even while no object
+//! changes.
 
 mod failures;
 mod page;
@@ -84,7 +84,7 @@ struct Follower<K> {
     garbage: Garbage,
     /// The newest known resource version.
     newest: u64,
-    /// Whether a request has failed since the last answer that proved that the store had reached `newest`.
+    /// Whether a request has failed since an answer last proved that the store had reached `newest`.
     cut: bool,
 }
 

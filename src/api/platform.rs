@@ -218,7 +218,8 @@ impl QuotaSpec {
         usize::try_from(self.calls).unwrap_or(1).clamp(1, 10_000)
     }
 
-    /// The length of the window, 1 s to 1 h; 60 s, the platform's own window, for an unreadable text.
+    /// The length of the window, limited to 1 s to 1 h. If the text can't be read, the length is that of the platform's
+    /// own window, 60 s.
     pub fn window(&self) -> Duration {
         span(&self.window).map_or(Duration::from_secs(60), |span| {
             span.clamp(Duration::from_secs(1), Duration::from_secs(3600))

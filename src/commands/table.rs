@@ -31,7 +31,7 @@ pub(super) fn write_columns<const N: usize>(
     Ok(())
 }
 
-/// Formats a report application by application with `write`.
+/// Formats a report: calls `write` for each application in turn.
 pub(super) fn by_application<Application>(
     report: &DeskReport<Application>,
     write: impl Fn(&mut String, &Application, Timestamp) -> fmt::Result,

@@ -101,13 +101,13 @@ pub(super) struct ApplicationGuard {
     pub(super) bounds: BTreeMap<ObjectKey, Bound>,
     /// The number of the application's objects whose packages aren't gone.
     population: usize,
-    /// The number of those objects whose deletion was sent.
+    /// The number of deletions that were sent and whose objects still exist.
     staying: usize,
-    /// The reservations of the former leader that were counted as sent, with the time of counting; whether they were
-    /// sent is unknown.
+    /// The time at which reserved deletions of the former leader were counted as sent, and the number of these
+    /// deletions. It isn't known whether they were sent.
     unsure: Option<(Timestamp, usize)>,
     members: BTreeMap<Arc<str>, Member>,
-    /// Objects that request no deletion any more, while their statuses still name this hold.
+    /// Objects that request no deletion any more while their statuses still name a hold, each with the id of that hold.
     departed: HashMap<Arc<str>, Arc<str>>,
     pub(super) tally: Tally,
     pub(super) reservation: Reservation,
@@ -117,9 +117,9 @@ pub(super) struct ApplicationGuard {
     releasing: Option<Releasing>,
     /// The writes in flight that mark an object with a hold, each with its number.
     marking: BTreeSet<(Arc<str>, i64)>,
-    /// Whether all objects are known; before that, a missing object doesn't count as gone.
+    /// Whether all objects are known. Until then, a missing object doesn't count as gone.
     complete: bool,
-    /// Whether a bound may have been exceeded since the last check, because of a change.
+    /// Whether something has changed since the last check, so that a bound may be exceeded now.
     unchecked: bool,
     /// Whether a bound was raised, and it has not been checked yet whether the raise releases the hold.
     raised: bool,
@@ -130,8 +130,8 @@ pub(super) struct ApplicationGuard {
     /// The objects whose turn waits for the reservation, each with the Platform whose status is to contain the
     /// reservation.
     waiting: Vec<(ObjectKey, Option<ObjectKey>)>,
-    /// For each group of the former leader, by the name in the group's records: the size of the reservation whose
-    /// deletions may have been sent.
+    /// The reservations of the former leader's groups. The key is the name of a group in its records. The value is the
+    /// number of reserved deletions that may have been sent.
     pub(super) reserved_before: BTreeMap<i64, usize>,
     /// The name of this group in its records; `None` before there is one.
     pub(super) name: Option<i64>,
@@ -162,7 +162,7 @@ impl ApplicationGuard {
 
     /// Finishes the reading of the statuses: the reservations of the former leader count as sent.
     pub(super) fn loaded(&mut self, now: Timestamp) {
-        // A bound that was raised while another process led may have been raised before the hold began.
+        // If a bound was raised while another process led, the raise may be older than the hold.
         self.raised = false;
         self.tally.bring_back(now, self.shortest());
         let unsure = std::mem::take(&mut self.reserved_before).into_values();
@@ -257,7 +257,7 @@ impl ApplicationGuard {
         self.end_empty_hold();
     }
 
-    /// Begins a hold if a bound is exceeded; `chance` makes the hold's id. Returns the objects to wake.
+    /// Begins a hold if a bound is exceeded. The hold's id is made from `chance`. Returns the objects to wake.
     pub(super) fn check(&mut self, now: Timestamp, chance: u32) -> Vec<ObjectKey> {
         self.unchecked |= self.tally.bring_back(now, self.shortest());
         if !std::mem::take(&mut self.unchecked) {
@@ -323,8 +323,9 @@ impl ApplicationGuard {
         released.any(|released| released.frees(&member.asked))
     }
 
-    /// Returns for how many of the `sent` deletions within a window the object is gone. If this number were too high, a
-    /// bound in percent would be too high as well. Therefore reservations whose outcome is unknown don't count as gone.
+    /// Returns how many of the `sent` deletions within a window belong to an object that is gone. If this number were
+    /// too high, a bound in percent would be too high as well. Therefore reservations whose outcome is unknown don't
+    /// count as gone.
     fn gone(&self, sent: usize, now: Timestamp) -> usize {
         let recent = |(at, _): &(Timestamp, usize)| {
             // The tally counts sent deletions by stretches of time, so it forgets them a little late.

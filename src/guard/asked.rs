@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::api::names::ObjectKey;
 
-/// A requested deletion, even if something other than the guard holds it back.
+/// A requested deletion. It is reported to the guard even if something else holds the deletion back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
     /// The key of the object.

@@ -39,8 +39,8 @@ pub struct Footing {
     pub proven: bool,
 }
 
-/// A Platform in the groups of an application. One that is gone, or whose credentials can't be read now, keeps its last
-/// known place.
+/// The place of a Platform in the groups of an application. A Platform that is gone, or whose credentials can't be read
+/// now, keeps its last known place.
 struct Place {
     group: u64,
     footing: Option<Footing>,
@@ -244,8 +244,8 @@ impl Groups {
     }
 
     /// Removes the groups with an empty guard and no `present` Platform. From time to time, also removes Platforms from
-    /// the groups that stay. A Platform is removed if it is gone, its group counts no sent deletion, and no bound,
-    /// release or object belongs to it.
+    /// the groups that stay. A Platform is removed if the Platform is gone, its group counts no sent deletion, and no
+    /// bound, release or object belongs to it.
     pub(super) fn tidy(&mut self, present: impl Fn(&AppId, &ObjectKey) -> bool, now: Timestamp) {
         let waits = |at: Timestamp| at <= now && now < at + TIDIED_EVERY;
         if !self.tidied.is_some_and(waits) {

@@ -1,6 +1,6 @@
-//! The guard against mass deletions. Each group of Platforms of one application that count together has one guard: it
-//! decides which deletions are held and which may be sent. The statuses of these Platforms record the state of the
-//! guard, so a restart loses nothing.
+//! The guard against mass deletions. A group consists of Platforms of one application that count together. Each group
+//! has one guard, which decides which deletions are held and which may be sent. The statuses of the group's Platforms
+//! record the state of the guard, so a restart loses nothing.
 //!
 //! ```text
 //! asked (watch, pass) -> groups -> application (pure) -> judged: held, or free with a unit of the reservation
@@ -15,9 +15,9 @@
 //! A deletion takes a unit of the reservation when its intent is written. The reservation is written to `status.guard`
 //! of every Platform of the group. It is stored in at least one of these statuses before it is used, so the next leader
 //! knows all deletions that may have been sent. A hold is in `status.hold`, and its id is in the status of each object
-//! that it holds. A release first stops the marking of objects with the old id, then waits for the marks being written,
-//! and frees the objects that carry the id once the release is stored in a status. A new leader reads all of this with
-//! one list before it judges any deletion.
+//! that it holds. A release first stops the marking of objects with the id of the released hold, and waits for the
+//! marks that are being written. Once the release is stored in a status, it frees the objects that carry the id. A new
+//! leader reads all of this with one list before it judges any deletion.
 
 mod application;
 mod asked;
@@ -48,7 +48,8 @@ use crate::clock::Clock;
 /// The channel for objects that need another pass.
 pub type Woken = mpsc::UnboundedSender<Vec<ObjectKey>>;
 
-/// Counts the objects of these Platforms that were accepted for an application and whose packages aren't gone.
+/// A function that takes an application and some of its Platforms. The function counts the objects of these Platforms
+/// that were accepted for the application and whose packages aren't gone.
 pub type Population = Box<dyn Fn(&AppId, &[ObjectKey]) -> usize + Send + Sync>;
 
 /// The guards of all groups of all applications.
@@ -184,8 +185,8 @@ impl Guards {
     }
 
     /// Begins the write that marks the object `uid` with the hold; the caller drops the returned mark when the write
-    /// has ended. Returns `None` if this hold doesn't hold the object any more: the hold may have been released
-    /// meanwhile, and the release would also free an object that is marked later.
+    /// has ended. Returns `None` if this hold doesn't hold the object any more, for example because the hold was
+    /// released meanwhile. The object must not be marked then, because the release would free the object.
     pub fn mark(self: &Arc<Self>, uid: &str, hold: &str) -> Option<HoldMark> {
         let mut state = self.lock();
         let hold: Arc<str> = hold.into();
@@ -347,8 +348,9 @@ impl State {
         self.groups.guard(group)
     }
 
-    /// Adds the deletions that were sent while `platform` belonged to the application `before` to the count of `group`:
-    /// the status of a Platform records one application only, and the Secret may name another application for a while.
+    /// Adds the deletions that were sent while `platform` belonged to the application `before` to the count of `group`.
+    /// This is necessary because the status of a Platform records only one application, and the Platform's Secret may
+    /// name another application for a while.
     fn carry(&mut self, platform: &ObjectKey, before: &AppId, group: u64) {
         let former = self.groups.of(before, platform);
         let sent = self

@@ -22,7 +22,8 @@ pub struct Record {
     pub guard: GuardStatus,
     /// Whether the record should be written at once.
     pub urgent: bool,
-    /// The only Platform whose status has to contain the record at once, if one status is enough.
+    /// If one status is enough for an urgent record: the Platform whose status should contain the record at once.
+    /// `None` means that the statuses of all Platforms should contain the record.
     pub only: Option<ObjectKey>,
     /// The number of the record's guard; a guard with another number is another guard, even if it has the same
     /// Platforms.
@@ -76,8 +77,9 @@ pub(super) fn of(
         });
         let released = guard.released.iter().rev().take(RELEASES).rev();
         let last = guard.shown.as_ref().map(|(shown, _)| shown);
-        // Another process may continue only a record that reserves nothing. The unused reservations of any other record
-        // may have been passed on under the number of that record.
+        // The record that this process has read may keep its number only if the record reserves nothing. If the record
+        // reserves deletions, the former leader may have passed on the unused part of this reservation under the
+        // record's number.
         let read = guard.read.as_ref().filter(|read| read.reserved == 0);
         let last = last.or(read);
         // The record that was read is continued only if it is the record of this group alone.

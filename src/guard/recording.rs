@@ -11,18 +11,18 @@ use super::{Guards, State};
 use crate::api::names::ObjectKey;
 use crate::api::platform::PlatformStatus;
 
-/// The record of the guard that the status of a Platform should contain.
+/// The record that the status of a Platform should contain, if it is known.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Told {
     /// The status should contain this record.
     Record(Box<Record>),
-    /// The record isn't known before the write in flight for its guard has succeeded or failed.
+    /// A record of the guard is being written. The next record isn't known before that write has succeeded or failed.
     UnderWay,
 }
 
 impl Guards {
-    /// Loads the records from the statuses of all Platforms, each with the name and the uid of its Platform, and with
-    /// the `unused` reservations of the former leader. From now on deletions are judged.
+    /// Loads the records of the guards. `statuses` has the status of each Platform, with the name and the uid of the
+    /// Platform. `unused` has the reservations that the former leader didn't use. From now on deletions are judged.
     pub fn load<'a>(
         &self,
         statuses: impl Iterator<Item = (&'a ObjectKey, &'a str, &'a PlatformStatus)>,
@@ -45,7 +45,7 @@ impl Guards {
             let Some(own) = state.groups.guard(group) else {
                 continue;
             };
-            // A later record voids the unused reservations of this one.
+            // The unused reservations belong to one record. If the status has a later record, they don't count.
             let left = unused
                 .get(uid)
                 .filter(|(record, _)| *record == guard.record);
@@ -72,19 +72,20 @@ impl Guards {
             }
             self.check(state, group, now);
         }
-        // The reservations count as sent by now.
+        // The guards have counted the reservations as sent by now, so the reservations are carried over too.
         for (platform, before, present) in elsewhere {
             let group = state.groups.of(&present, &platform);
             state.carry(&platform, &before, group);
             self.check(state, group, now);
         }
-        // This may be called again; only the first call sets the flag.
+        // `load` may be called again. Only its first call sets the flag.
         let _ = self.loaded.set(());
         self.due.notify_one();
     }
 
-    /// Releases the hold on `platform` at a person's request, if `id` is the id of the present hold. The writer of the
-    /// records isn't woken: the next record contains the release, and the annotation stays and is read again each time.
+    /// Releases the hold on `platform` at a person's request, if `id` is the id of the present hold. This method
+    /// doesn't wake the task that writes the records: the next record contains the release. Nothing is lost until then,
+    /// because the annotation stays, and the task reads it again before each record.
     pub fn release(&self, platform: &ObjectKey, id: &str, now: Timestamp) {
         let mut state = self.lock();
         if let Some(guard) = state.guard_on(platform) {
@@ -92,9 +93,10 @@ impl Guards {
         }
     }
 
-    /// Finds the holds of other groups that could end because of `platform`: a person has released the hold on
-    /// `platform` by its id, or has raised there the bound that the hold began with. Such a hold waits
-    /// until the credentials of both groups are proven. Returns the Platforms whose credentials have yet to be proven.
+    /// Finds the holds of other groups that could end because of `platform`: the release annotation of `platform` has
+    /// the id of such a hold, or the hold began with the bound of `platform` and a person has raised this bound. Such a
+    /// hold waits until the credential of `platform` and a credential of the hold's group are proven. Returns the
+    /// Platforms whose credentials have yet to be proven.
     pub fn waits_for(&self, platform: &ObjectKey, released: Option<&str>) -> Vec<ObjectKey> {
         let mut state = self.lock();
         let State {
@@ -107,7 +109,8 @@ impl Guards {
     }
 
     /// Returns what the status of each Platform should contain, and proposes new records where they should be written
-    /// at once. A guard whose number is `under_way` has a record in flight and proposes none.
+    /// at once. `under_way` tells whether a record of the guard with the given number is being written. Such a guard
+    /// proposes no record.
     pub fn records(
         &self,
         under_way: impl Fn(u64) -> bool,
@@ -175,7 +178,7 @@ impl Guards {
         groups.unused()
     }
 
-    /// Returns the records of all Platforms while no record is in flight.
+    /// Returns the records of all Platforms, as if no record were being written.
     #[cfg(test)]
     pub fn all_records(&self, now: Timestamp) -> HashMap<ObjectKey, Record> {
         let told = self.records(|_| false, now).into_iter();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-/// The most stretches; further ones are merged from the oldest on. The status has room for 64.
+/// The most stretches of a tally. If there are more, the oldest ones are merged. A status has room for 64.
 const STRETCHES: usize = 48;
 /// The length of a stretch is the shortest window divided by this number. A sent deletion is forgotten too late by at
 /// most the length of a stretch.
@@ -139,8 +139,8 @@ impl Tally {
         self.add(Stretch::around(number, now, shortest));
     }
 
-    /// Moves deletions with a time in the future to now; such times come from a clock that was set back, or from a
-    /// process whose clock was ahead. Returns whether there were any.
+    /// Moves deletions with a time in the future to now. Such times come from a clock that was set back, or from a
+    /// process whose clock was ahead. Returns whether there were such deletions.
     pub(super) fn bring_back(&mut self, now: Timestamp, shortest: Duration) -> bool {
         let latest = Stretch::around(0, now, shortest);
         let mut ahead = false;
@@ -151,7 +151,8 @@ impl Tally {
             stretch.until = stretch.until.min(latest.until);
         }
         if ahead {
-            // If several stretches have the same end and no number, a record keeps only one of them.
+            // If several stretches have the same end and no number, a record keeps only one of them. So such stretches
+            // are merged here.
             let all = std::mem::take(&mut self.sent);
             for stretch in all {
                 self.put_back(stretch);
@@ -193,7 +194,7 @@ impl Tally {
         }
     }
 
-    /// Whether a deletion that counts as sent at `at` is forgotten as late as one sent now.
+    /// Whether a deletion that counts as sent at `at` is forgotten as late as a deletion that is sent now.
     pub(super) fn covers(&self, at: Timestamp, now: Timestamp) -> bool {
         self.sent.iter().any(|s| s.holds(at) && s.holds(now))
     }

@@ -1,8 +1,8 @@
 //! The call budget: a log of answer times, which ensures that no window holds more calls than the limit.
 //!
 //! A call counts from the grant of its permit until one window after its answer. The platform counts the call at its
-//! arrival, which lies between the two. So the platform never counts more calls than the limit, however the delays vary
-//! and whichever kind of window the platform uses.
+//! arrival, which lies between these two times. So the platform never counts more calls than the limit, however the
+//! delays vary and whichever kind of window the platform uses.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -61,7 +61,7 @@ pub(super) struct Budget {
     window: Duration,
     /// The times at which calls were answered or given up, in order; at least the last `limit` of them.
     answers: VecDeque<Instant>,
-    /// Calls up to this time aren't in the log; they count as a whole limit until this time is one window old.
+    /// Calls up to this time aren't in the log. Together they count as a whole limit until this time is one window old.
     forgotten: Instant,
     /// The times of the answers in the window that refused a call because of the rate limit, in order.
     refusals: VecDeque<Instant>,
@@ -135,7 +135,8 @@ impl Budget {
         let part = |calls: usize| if spare { calls.div_ceil(2) } else { calls };
         let (limit, fits) = (part(self.limit), part(self.fits(now)));
         // The next call can be made one window after the login at the latest, so a token that lives that long is never
-        // in vain. A lowered share may grow again.
+        // in vain. If only a lowered share leaves no room for a call after the login, the login is made too, because
+        // the share may grow again.
         if self.window <= serves || (fits < 2 && limit >= 2) {
             return Some(Room::Now);
         }
@@ -260,7 +261,8 @@ impl Budget {
         }
     }
 
-    /// Whether calls in flight exceed the limit, as after a change of the bounds.
+    /// Whether more calls count than the limit allows while some of them are in flight, for example after a change of
+    /// the bounds.
     pub(super) fn overdrawn(&self, now: Instant) -> bool {
         self.in_flight > 0 && self.used(now) > self.limit
     }

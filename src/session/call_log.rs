@@ -52,12 +52,12 @@ pub(super) struct SessionRecord {
     app_id: AppId,
     window_ms: u64,
     /// The number of calls of each age, in hundredths of the window, rounded down. A negative age belongs to a call in
-    /// flight: the time for which it may still be in flight.
+    /// flight, and says for how long the call may still be in flight.
     calls: BTreeMap<i64, u64>,
     /// The number of calls that may begin before the next record.
     reserved: u64,
-    /// The age of the youngest call that isn't among `calls`, if it is in the window: a whole quota counts as used up
-    /// to that time.
+    /// The age of the youngest call that isn't among `calls`; absent if that call has left the window. A whole quota
+    /// counts as used up to the time of that call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     used_to: Option<i64>,
     /// What refused calls have shown lately.

@@ -6,10 +6,10 @@
 //! and retirements alternate.
 //!
 //! Answers that prove nothing (a proxy's 405 or HTML page) count by object. After such answers to twenty different
-//! objects in a row, the breaker opens in the same way, with at least two probes a window. Then no login, list or
-//! look-up alone closes the breaker: a look-up and its DELETE are one probe of two calls. An answer with a code of the
-//! platform concerns only its object. So a group of objects that always fail can't hide that the platform answers
-//! again.
+//! objects in a row, the breaker opens in the same way, with at least two probes a window. While the breaker is open
+//! for this reason, no login, list or look-up alone closes it: a look-up and its DELETE are one probe of two calls. An
+//! answer with a code of the platform concerns only its object. So a group of objects that always fail can't hide that
+//! the platform answers again.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

@@ -116,7 +116,7 @@ pub(super) struct Core {
     lanes: BTreeMap<LaneId, Lane>,
     /// The lane that had the last turn; the other lanes come first.
     last_turn: Option<LaneId>,
-    /// The lane whose login was accepted last; of all logins, only its token is alive.
+    /// The lane whose login was accepted last. Of the tokens of all logins, only the token of this lane is alive.
     live: Option<LaneId>,
     /// When the login of one credential last replaced the login of another.
     changed_over: Option<Instant>,

@@ -1,11 +1,11 @@
 //! The session of one application: its call budget, its queues, its tokens and its order of calls.
 //!
-//! The budget belongs to the application and counts every call. Everything else belongs to a credential: Platforms with
-//! equal credentials share a lane (queue, token, health), and a call for an object is made only under a token that the
-//! object's own credential obtained. Members with different TLS settings use different connections under one budget.
+//! The budget belongs to the application and counts every call. Everything else belongs to a credential. Platforms with
+//! equal credentials share a lane (queue, token, health). A call for an object is made only with the token of the
+//! object's own credential. Platforms with different TLS settings use different connections under one budget.
 //!
-//! A reconcile asks for a permit and ends; the dispatcher of the session wakes the object when its turn has come. No
-//! reconcile sleeps while it waits. Spare calls (the pages of an inventory), for which no object waits, are made only
+//! A pass asks for a permit and ends. The dispatcher of the session wakes the object when its turn has come. No pass
+//! sleeps while its object waits. Spare calls (the pages of an inventory), for which no object waits, are made only
 //! while the queue is empty.
 //!
 //! ```text
@@ -76,7 +76,8 @@ pub struct Member {
     pub connection: Arc<Connection>,
     /// The value of the annotation `iodm.dev/requested-at`; a changed value asks for a try now.
     pub requested_at: Option<String>,
-    /// The last value of that annotation which was acted on before the member joined, read from the Platform's status.
+    /// The last value of the annotation `iodm.dev/requested-at` that was acted on before the member joined. It is read
+    /// from the Platform's status.
     pub handled: Option<String>,
 }
 
@@ -121,9 +122,9 @@ impl Session {
         &self.shared.key
     }
 
-    /// Asks for a permit for a call for `package` and returns the standing of the object. A second request changes
-    /// nothing, unless its priority or time differs: then the ticket moves to its new place. A request for another
-    /// purpose replaces the earlier ticket or permit.
+    /// Asks for a permit for a call for `package` and returns the standing of the object. If a second request has
+    /// another priority or time, the ticket moves to its new place. Otherwise a second request changes nothing. A
+    /// request for another purpose replaces the earlier ticket or permit.
     ///
     /// Of several objects that ask for one package, only the first has a ticket, with the most urgent of their
     /// priorities.
@@ -185,7 +186,7 @@ impl Session {
     }
 
     /// Tries sooner at a person's request: if only probes are made, the next probe is made now, or 5 s after the last
-    /// failed one.
+    /// failed probe.
     pub fn try_soon(&self) {
         self.change(|core, now| core.try_soon(self.lane, now));
     }

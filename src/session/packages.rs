@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use super::{CredentialId, Priority, Ticket};
 use crate::api::names::{Endpoint, FileId, ObjectKey};
 
-/// A package as its objects are grouped: objects with equal keys share one turn, because a deletion settled for one of
-/// them is settled for all.
+/// The key by which objects are grouped for the turn of a package. Objects with equal keys share one turn, because a
+/// deletion that is settled for one of these objects is settled for all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PackageKey {
     /// The credential under which calls for the package are made. So an object doesn't wait when another credential is
@@ -25,7 +25,8 @@ pub type Follower = (String, ObjectKey);
 
 /// The turn of one package.
 struct PackageTurn {
-    /// The uid of the object that holds the turn: it has a ticket, a permit or a call, or is about to ask for one.
+    /// The uid of the object that holds the turn. This object has a ticket, a permit or a call, or is about to ask for
+    /// a ticket.
     holder: String,
     key: ObjectKey,
     /// The priority that the holder asked for itself.

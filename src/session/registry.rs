@@ -39,7 +39,7 @@ struct Registry {
     homes: HashMap<ObjectKey, SessionKey>,
     /// What the former leaders may have sent; `None` until this process leads.
     inheritance: Option<Inheritance>,
-    /// The bounds that a session created now begins with.
+    /// The bounds with which a new session begins.
     lease_bounds: LeaseBounds,
     /// Whether sends are barred for now.
     barred: bool,
@@ -69,7 +69,7 @@ impl Sessions {
     }
 
     /// Joins `platform` to the session of `key` with the settings of `member`. The caller calls this method again after
-    /// each change of the settings. A platform leaves the session it was in before. A new session spawns its
+    /// each change of the settings. A Platform leaves the session that it was in before. A new session spawns its
     /// dispatcher, so the caller needs a Tokio runtime.
     ///
     /// Another `Arc` of the connection counts as a change that makes a further try worthwhile.

@@ -26,7 +26,7 @@ const REFRESH_FAILED: Refusal = Refusal(401, "100006", "Refresh access token fai
 
 /// One application of the platform.
 pub struct Application {
-    /// The secret. `None` until one is set: until then every login fails.
+    /// The secret; `None` until one is set. Without a secret every login fails.
     pub secret: Option<SecretString>,
     /// Whether the application is frozen, because its owner is in arrears.
     pub frozen: bool,

@@ -306,7 +306,7 @@ impl Faults {
         self.list.clear();
     }
 
-    /// The oldest fault at `place` that affects the call; counts it as used once more.
+    /// Returns the oldest fault at `place` that affects the call, and counts one more use of this fault.
     pub fn take(
         &mut self,
         place: Place,

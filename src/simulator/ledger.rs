@@ -24,7 +24,8 @@ pub struct Row {
     /// When the call arrived, in milliseconds since the start: the time that the quota uses.
     #[serde(rename = "ms", serialize_with = "millis")]
     pub at: Duration,
-    /// When the answer was sent or the connection dropped; `null` until then, and for ever where the client left first.
+    /// When the answer was sent or the connection dropped; `null` until then. If the client leaves before that, the
+    /// value stays `null`.
     #[serde(rename = "doneMs", serialize_with = "optional_millis")]
     pub done: Option<Duration>,
     /// The application; `null` where the call names none.

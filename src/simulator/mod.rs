@@ -1,4 +1,5 @@
-//! A faithful stand-in of the platform, judged against the vendor's own clients.
+//! A faithful stand-in of the platform. The vendor's own clients are the measure: the simulator gives no answer that
+//! these clients fail on.
 //!
 //! ```text
 //! TLS -> request -> route -> proxy faults -> gateway (quota, token) -> service -> answer -> ledger

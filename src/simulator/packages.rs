@@ -187,7 +187,7 @@ impl Paging {
 }
 
 /// The packages that match the filters of a query. The pages and the reference of the documentation spell the
-/// manufacturer's filter differently, so both spellings count.
+/// manufacturer's filter differently, so both spellings are accepted.
 pub fn matching(packages: &Packages, query: &Query, filters: Filters) -> Vec<Value> {
     let meets = |package: &CategoryInfo| match filters {
         Filters::Ignored => true,

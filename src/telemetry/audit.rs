@@ -69,8 +69,8 @@ pub struct AuditRecord {
     pub look_up: Option<LookUpRecord>,
     /// The number of calls made for this deletion.
     pub attempts: u32,
-    /// Only if the package was already gone: how many calls came before the call that was told so. One of these calls
-    /// may have deleted the package.
+    /// The number of calls before the call whose answer said that the package doesn't exist; absent if the package
+    /// wasn't already gone. One of the earlier calls may have deleted the package.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub earlier_attempts: Option<u32>,
     /// When the deletion was requested.

@@ -67,7 +67,8 @@ pub struct Events(Arc<Shared>);
 
 struct Shared {
     queues: Vec<mpsc::Sender<Item>>,
-    /// The salt of the hash, which is secret, so that nobody can choose a message whose hash equals another event's.
+    /// The salt of the hash. The salt is secret, so that nobody can choose a message whose hash equals the hash of
+    /// another event.
     salt: u64,
     clock: Clock,
     ending: NamespaceEnding,
@@ -89,7 +90,7 @@ struct Said {
 
 enum Item {
     Said(Box<Said>),
-    /// Answered once all earlier events are written.
+    /// A request that is answered once all earlier events are written.
     Flush(oneshot::Sender<()>),
 }
 

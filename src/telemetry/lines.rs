@@ -12,7 +12,7 @@ const WAITING: usize = 4096;
 /// The pause between two attempts to queue a flush while the queue is full.
 const AGAIN: Duration = Duration::from_millis(5);
 
-/// The queue of lines, one for each `write`. Cheap to clone.
+/// The queue of lines. Each call of `write` adds one line. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Lines {
     waiting: SyncSender<Item>,
@@ -22,7 +22,7 @@ pub struct Lines {
 #[derive(Debug)]
 enum Item {
     Line(Vec<u8>),
-    /// Answered once all earlier lines are written.
+    /// A request that is answered once all earlier lines are written.
     Flush(SyncSender<()>),
 }
 

@@ -21,9 +21,9 @@ use crate::raw::Raw;
 const FIELD_MANAGER: &str = "vpo";
 /// The page size of a list, in objects.
 const PAGE: u32 = 500;
-/// How many times a list is begun at most. It is begun again if its continue token has expired.
+/// The maximum number of attempts to read a list. A list is begun again if its continue token has expired.
 const LISTS: usize = 3;
-/// How many times the write of an object that keeps changing is tried at most.
+/// The maximum number of attempts to write an object that keeps changing.
 const WRITES: usize = 5;
 
 /// A client of the cluster in KUBECONFIG.

@@ -1,4 +1,5 @@
-//! `vpo hold retain`: takes the deletions of a hold back, so that its objects are released and the packages stay.
+//! `vpo hold retain`: takes the deletions of a hold back, so that the objects of the hold are released and their
+//! packages stay.
 
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;

@@ -170,8 +170,8 @@ pub enum Release<'a> {
     Unknown,
 }
 
-/// Where the hold with this id can be released: on any Platform of its application, preferably one that isn't being
-/// deleted.
+/// Where the hold with this id can be released: on any Platform that shows the hold and records no release of it. A
+/// Platform that isn't being deleted is preferred.
 pub fn release<'a>(id: &str, platforms: &'a [PlatformSeen]) -> Release<'a> {
     // After a group of Platforms has split, each part has a hold of its own: a release of one part says nothing about
     // the others.
@@ -223,7 +223,7 @@ pub enum Set {
     Gone,
     /// The object is no longer part of the hold.
     Left,
-    /// The API server refused the write; holds its message.
+    /// The API server refused the write. The value is the message of the API server.
     Refused(String),
 }
 

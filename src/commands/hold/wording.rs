@@ -157,7 +157,8 @@ pub fn after_retain(ends: &[(&Held, Set)]) -> String {
     text
 }
 
-/// The objects that are only retired, which `Retain` doesn't help, and what helps them.
+/// A note that names the objects that are only retired. `Retain` doesn't call a retirement off, so the note says what
+/// does.
 fn only_retired(objects: &[&Held]) -> String {
     let retired: Vec<&ObjectKey> = objects
         .iter()

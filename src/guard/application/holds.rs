@@ -27,8 +27,8 @@ impl ApplicationGuard {
     }
 
     /// Releases the hold `id` at a person's request. The release takes effect as soon as all objects are known and no
-    /// write that marks an object with this id is in flight. It then frees all objects marked with the id; `chance`
-    /// makes the id of the hold for the other objects.
+    /// write that marks an object with this id is in flight. It then frees all objects that are marked with the id. The
+    /// other objects get a hold whose id is made from `chance`.
     pub(in super::super) fn release(&mut self, id: &str, now: Timestamp, chance: u32) {
         let present = self.hold.as_ref().filter(|hold| *hold.id == *id);
         if let (Some(hold), None) = (present, &self.releasing) {
@@ -40,8 +40,8 @@ impl ApplicationGuard {
         }
     }
 
-    /// Whether a Platform of another group could end the hold of this guard: the Platform releases its id, or the hold
-    /// began with the Platform's bound and that bound is higher now.
+    /// Whether a Platform of another group could end the hold of this guard: either the release annotation of that
+    /// Platform has the id of this hold, or the hold began with the bound of that Platform and the bound is higher now.
     pub(in super::super) fn waits_for(
         &self,
         released: Option<&str>,
@@ -121,8 +121,8 @@ impl ApplicationGuard {
     }
 
     /// Releases the hold if a bound was just raised, the hold's own bound is higher than when it began, and every bound
-    /// allows all the deletions that the hold counts. A raise that was too small releases nothing later, when objects
-    /// have left the hold.
+    /// allows all the deletions that the hold counts. A raise that is too small doesn't release the hold later either,
+    /// when objects have left the hold.
     pub(super) fn release_by_bounds(&mut self, now: Timestamp, chance: u32) {
         // Before all objects are known, the hold seems to hold none.
         if !self.complete {

@@ -129,14 +129,16 @@ impl ApplicationGuard {
         self.end_empty_hold();
     }
 
-    /// Returns the objects that wait for a reservation, which have to request it again.
+    /// Ends the wait of all objects that wait for a reservation, and returns these objects. They have to request a
+    /// reservation again.
     pub(in super::super) fn stop_waiting(&mut self) -> Vec<ObjectKey> {
         let waiting = mem::take(&mut self.waiting);
         waiting.into_iter().map(|(key, _)| key).collect()
     }
 }
 
-/// Returns the hold that began earlier; of two records of the same hold, the one with the higher recorded bound.
+/// Returns the hold that began earlier. If both are records of the same hold, returns the one with the higher recorded
+/// bound.
 fn older(one: Hold, other: Hold) -> Hold {
     let told = |hold: &Hold| hold.bound.as_ref().map_or(0, |passed| passed.told);
     if one.id == other.id {

@@ -6,11 +6,11 @@ use super::Place;
 use crate::api::names::ObjectKey;
 use crate::session::{CredentialId, SessionKey};
 
-/// Divides the Platforms of one application into classes: Platforms with equal credentials, or proven at one endpoint,
-/// share a class.
+/// Divides the Platforms of one application into classes: Platforms share a class if their credentials are equal, or if
+/// their credentials are proven at the same endpoint.
 pub(super) fn classes(places: &BTreeMap<ObjectKey, Place>) -> Vec<BTreeSet<ObjectKey>> {
     let mut classes: Vec<BTreeSet<ObjectKey>> = Vec::new();
-    // The index of the class that each credential and each proven endpoint leads to.
+    // The index of the class of each credential, and of each endpoint that has accepted a credential.
     let mut credentials: HashMap<&CredentialId, usize> = HashMap::new();
     let mut endpoints: HashMap<&SessionKey, usize> = HashMap::new();
     for (platform, place) in places {

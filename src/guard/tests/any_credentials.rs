@@ -67,7 +67,8 @@ impl Truth {
         (0..NAMES.len()).filter(|other| ties(own, *other)).collect()
     }
 
-    /// Extends each count from one Platform to all that count together with it; the count stays there.
+    /// Extends each count from one Platform to all Platforms that count together with it. Each of these Platforms keeps
+    /// the count.
     fn spread(&mut self) {
         for own in 0..NAMES.len() {
             let together = self.together(own);

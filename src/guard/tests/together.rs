@@ -39,7 +39,8 @@ impl Fleet {
         }
     }
 
-    /// Creates Platforms, each with its credential, whether that is proven, and its bound.
+    /// Creates Platforms from their names, each with the number of its credential, whether the credential is proven,
+    /// and the bound of the Platform.
     pub fn of(platforms: &[(&str, u64, bool, i32)]) -> Self {
         let fleet = Self::new();
         for (name, credential, proven, most) in platforms {

@@ -31,8 +31,9 @@ const PARTS: usize = 6;
 const AHEAD: usize = 3;
 /// While calls come one by one, a reservation is this many times the calls since the last record.
 const GROWTH: usize = 3;
-/// Unused permits are lost to the next leader in the same way, and a larger number of permits would only wait longer
-/// for the API server. At most the limit divided by this number, or `FEW` if that is more, may be out.
+/// At most the limit divided by this number, or `FEW` if that is more, may be out as unused permits. Unused permits are
+/// lost to the next leader just as reserved calls that were not sent. More permits would only wait longer for the API
+/// server.
 const UNUSED: usize = 12;
 const FEW: usize = 8;
 

@@ -1,5 +1,5 @@
 //! Logins in vain: a login uses a call of the quota too, and its token may expire before the quota allows a call with
-//! it.
+//! this token.
 //!
 //! Such a login waits until a call can follow it. If no call can ever follow (a quota of one call, and tokens that live
 //! no longer than its window), the session logs in once an hour, and waiting objects show `QuotaTooSmall`.
@@ -37,7 +37,7 @@ impl Core {
         serves.is_some_and(|serves| self.budget.login(serves, spare, now) != Some(Room::Now))
     }
 
-    /// Returns the lifetime of tokens, if each token expires before the quota allows a call with it.
+    /// Returns the lifetime of tokens, if each token expires before the quota allows a call with this token.
     pub(super) fn only_logins(&self, id: LaneId, now: Instant) -> Option<Duration> {
         let tokens = &self.lanes.get(&id)?.tokens;
         let never = self.budget.login(tokens.serves()?, false, now).is_none();

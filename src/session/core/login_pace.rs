@@ -125,7 +125,7 @@ impl Core {
             if wish.not_before > now {
                 soonest = Some(soonest.map_or(wish.not_before, |at| at.min(wish.not_before)));
             } else if self.others_come_first(id, &wish, now) {
-                // The other try is made first, and it moves the earliest time of this try.
+                // The other try is made first, and postpones this try.
                 soonest.get_or_insert(now + TRY_PACE);
             } else {
                 return NextTry::Now;

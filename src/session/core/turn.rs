@@ -201,9 +201,9 @@ impl Core {
         }
     }
 
-    /// Returns whether the lane's own bounds leave room for one more of its calls. The session's bounds include the
-    /// bounds of every accepted login, so these bounds need no second check. Of handed-in tokens, the session's bounds
-    /// include the widest bounds at most.
+    /// Returns whether the lane's own bounds leave room for one more of its calls. The lane of an accepted login needs
+    /// no second check, because the session's bounds are at least as strict as the bounds of this lane. The bounds of
+    /// any other lane may be stricter than the session's bounds.
     pub(super) fn own_room(&self, id: LaneId, now: Instant) -> Room {
         let lane = self.lanes.get(&id);
         let lane = lane.filter(|lane| !lane.speaks_for_application());

@@ -58,7 +58,7 @@ const TURN: Duration = Duration::from_secs(1);
 impl AuditFile {
     fn append(&self, line: &[u8]) -> io::Result<()> {
         let file = {
-            // A hanging write holds the lock for ever, so this write goes on without it.
+            // A hanging write holds the lock for ever. So after `TURN`, this write goes on without the lock.
             let _turn = self.turn.try_lock_for(TURN);
             let mut file = open(&self.path)?;
             // A full disk or a crash may have left an incomplete line, which must not merge with this one.

@@ -37,7 +37,7 @@ pub(super) struct Publisher {
     /// The number of waiting events of slow namespaces.
     waiting: usize,
     under_way: FuturesUnordered<BoxFuture<'static, Ended>>,
-    /// Answered once no event waits.
+    /// The requests that are answered once no event waits.
     flushes: Vec<oneshot::Sender<()>>,
 }
 

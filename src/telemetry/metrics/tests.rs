@@ -27,7 +27,7 @@ fn gone() -> Answer {
     })
 }
 
-/// Each metric has been counted at least once: a family without a series isn't told.
+/// Returns metrics that have each been counted at least once, because a metric without a series isn't in the text.
 fn counted() -> Metrics {
     let metrics = Metrics::new();
     metrics.passed("done");

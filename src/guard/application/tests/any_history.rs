@@ -28,7 +28,8 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let number = 0..24_usize;
-    // A deletion that goes at once: otherwise most deletions are requested before any is sent, and held.
+    // The steps of a deletion that is sent at once. Without them, most deletions would be requested before any is sent,
+    // and would be held.
     let goes = |number| {
         let (asks, sends) = (Step::Ask(number), Step::Send(number));
         // If there is no reservation at first, there is one after the record.
@@ -66,7 +67,7 @@ const OTHER: (usize, Duration) = (2, Duration::from_secs(100));
 #[derive(Debug, Clone, Copy)]
 enum Limit {
     Count,
-    /// A share of all objects that equals the same number.
+    /// A percentage of all objects that allows the same number of deletions.
     Share,
     /// Two Platforms of the application, each with its own count and window.
     Two,
@@ -94,7 +95,8 @@ impl Limit {
         let bound = match self {
             Self::Count | Self::Two => bound(most),
             Self::Share => Bound {
-                // The largest share that doesn't exceed the number, so that one object too many is noticed.
+                // The largest percentage that doesn't allow more than the number, so that one object too many is
+                // noticed.
                 max_percent: Some(((most + 1) * 100).div_ceil(POPULATION) - 1),
                 ..bound(1000)
             },
@@ -129,7 +131,7 @@ proptest! {
             now += 1;
             let clock = now - behind;
             match step {
-                // More objects would make the share larger.
+                // More objects would make a bound in percent larger.
                 Step::Ask(number) if matches!(limit, Limit::Share) && gone.contains(&number) => {}
                 Step::Ask(number) => {
                     let object = objects.entry(number).or_insert_with(|| asked(number, now));
