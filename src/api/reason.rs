@@ -168,7 +168,7 @@ reasons! {
     /// The platform gave an answer that proves nothing about the package.
     UnexpectedAnswer: Stalled, "Compare `endpoint` and the code in the message with the platform; after a change of the `Platform` the operator tries again.";
     /// The outcome of a deletion (of this object, or of another object before it) can't be written to the audit log. Until it is written, nothing is sent and no object is released.
-    AuditFailed: Stalled, "Give the operator room and the right to write its audit log: the message says what fails.";
+    AuditFailed: Stalled, "Give the operator disk space and the right to write its audit log: the message says what fails.";
     /// The finalizer of the object can't be added or removed: the API server or an admission policy refuses the write.
     FinalizerRefused: Stalled, "Mend the admission policy that the message names, or give the operator the ClusterRole of its version.";
     /// The status can't be written: the API server or an admission policy refuses the write, or it fails again and again. Nothing more is sent for the object.

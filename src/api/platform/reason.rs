@@ -81,7 +81,7 @@ reasons! {
     /// The status of the `Platform` can't be written: the API server or an admission policy refuses the write, or it fails again and again. Deletions that the guard of the `Platform` has to count are not sent.
     StatusRefused: Stalled, "Give the operator the ClusterRole of its version, or mend the admission policy that the message names.";
     /// The outcome of a deletion can't be written to the audit log; until it is written, nothing is sent.
-    AuditFailed: Stalled, "Give the operator room and the right to write its audit log: the message says what fails.";
+    AuditFailed: Stalled, "Give the operator disk space and the right to write its audit log: the message says what fails.";
     /// The `Platform` was written while its `CustomResourceDefinition` lacked fields, so the values of these fields are lost.
     FieldsLost: Stalled, "Look at the spec; then edit it, or set the annotation `iodm.dev/confirm` to the uid of the `Platform`.";
     /// The operator can't trust its watches of the cluster, or can't hold its Lease; it sends no call that depends on them.
