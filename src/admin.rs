@@ -28,7 +28,7 @@ use self::reports::Reports;
 
 /// The content type of the `OpenMetrics` text format, version 1.0.0.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// How long the result of one scrape is reused, so that slow readers share its bytes.
+/// How long the result of one scrape is reused, so that slow clients share the bytes of that result.
 const SCRAPE: Duration = Duration::from_millis(250);
 /// The readiness of the operator: a fixed set of named gates, each open or closed with a reason.
 #[derive(Debug)]

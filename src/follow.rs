@@ -1,8 +1,8 @@
 //! Lists objects, then watches from the list's version, in a loop, as kube's watcher does, with three differences:
 //!
-//! Each item is decoded by itself, so one bad object can't fail the list. After a line that is not JSON a new list is
-//! made, since the line may have hidden any change. And the `Eye` learns whether the watch works, even while no object
-//! changes.
+//! Each item is decoded separately, so one bad object can't fail the list. After a line that is not JSON a new list is
+//! made, since the line may have hidden any change. The `Eye` of `crate::sight` is told whether the watch works, even
+//! while no object changes.
 
 mod failures;
 mod page;
@@ -84,7 +84,7 @@ struct Follower<K> {
     garbage: Garbage,
     /// The newest known resource version.
     newest: u64,
-    /// Whether a request has failed since an answer last proved that the store had reached `newest`.
+    /// Whether a request has failed, and no later answer has proved that the store is at `newest` or later.
     cut: bool,
 }
 
@@ -231,8 +231,8 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
         let lines = match self.watch(&version).await {
             Ok(lines) => lines,
             Err(error) => {
-                // The watch can't be resumed at this version: the version is too old, the kind is gone, or the
-                // permissions have changed, which only a list shows.
+                // The watch can't be resumed at this version, because the version is too old, the kind is gone, or the
+                // permissions have changed. Only a list shows which of these it is.
                 if let Error::WatchStartFailed(kube::Error::Api(status)) = &error
                     && matches!(status.code, 400 | 403 | 404 | 410)
                 {
@@ -289,8 +289,8 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
         let request = Request::new(self.url.as_str()).watch(&params, version);
         let mut request =
             request.map_err(|error| Error::WatchStartFailed(kube::Error::BuildRequest(error)))?;
-        // Compression is ruled out, since an API server may compress each event by itself, which the client does not
-        // decompress.
+        // The request rules compression out: an API server may compress each event separately, and the client can't
+        // decompress such events.
         let as_is = HeaderValue::from_static("identity");
         request.headers_mut().insert(ACCEPT_ENCODING, as_is);
         let body = self.client.request_stream(request).await;

@@ -1,7 +1,7 @@
 //! The packages that the platform lists: which exist, which are missing, and which no object stands for.
 //!
-//! The list is read with calls that no deletion waits for. It fills `status.package` without one call per object and
-//! reveals differences from the objects. The inventory never sends a DELETE, nor permits one.
+//! The list is read with calls that no deletion waits for. The list fills `status.package` without one call per object,
+//! and reveals differences from the objects. The inventory never sends a DELETE, nor permits one.
 //!
 //! ```text
 //! reader (one task per application) -> walk (pages) -> reading -> inventory -> passes, status, vpo inventory
@@ -9,9 +9,9 @@
 //! ```
 //!
 //! Readings are kept in memory only. Each package is one text, so ten thousand take about 2 MB. What one reading has
-//! shown stands in the status of the object until another reading shows otherwise. A list has rights and a path of its
-//! own, so a list that is refused or fails makes no deletion wait. Only a refusal because of too many calls makes all
-//! calls of the session pause.
+//! shown of a package stands in the status of the object until another reading shows otherwise. The platform serves the
+//! list under a path and rights of its own, so a list that is refused or fails makes no deletion wait. Only a refusal
+//! because of too many calls makes all calls of the session pause.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

@@ -6,12 +6,13 @@
 //!
 //! `schemas` compares both definitions at each change. A GET of their metadata before each call shows whether they
 //! still have the compared versions. The store went back in time if a version of our Lease, or of a list, is smaller
-//! than one seen before. While the sight is lost, every session is barred, logins included, and no decision is made.
+//! than one seen before. While the sight is lost, no session makes a call, not even a login, and no decision is made.
 //!
 //! After a lost field, and after the store went back, a new round begins: each watch makes a list, doubts are judged by
-//! that list, remembered versions are dropped, and grace periods count from then. An object is doubted if its version
-//! is newer than the last version at which the definition was complete, or newer than the first list of a process that
-//! started under the loss. A doubt survives a restart in the condition `FieldsLost`.
+//! that list, remembered versions are dropped, and grace periods run from the start of the round. An object is doubted
+//! if its version is newer than the last version at which the definition was complete. If the definition was already
+//! incomplete when the process started, an object is doubted if its version is newer than the first list of the
+//! process. A doubt survives a restart in the condition `FieldsLost`.
 
 mod definitions;
 mod doubts;

@@ -11,7 +11,7 @@ use crate::session::SessionKey;
 /// The path of the report.
 pub const PATH: &str = "/inventory";
 
-/// The query of the report: all applications, or only the one of a Platform.
+/// What the report is about: all applications, or only the application of one Platform.
 #[derive(Debug, Default, Deserialize)]
 pub struct InventoryQuery {
     platform: Option<String>,

@@ -27,7 +27,8 @@ const LEAST: usize = 128;
 /// The number of listed objects if the query sets no number.
 pub const USUAL: usize = 20;
 
-/// The query of the report: all applications, the one of a Platform, or one object.
+/// What the report is about: all applications, the application of one Platform, or one object. A query names a Platform
+/// or an object, not both.
 #[derive(Debug, Default, Deserialize)]
 pub struct QueueQuery {
     platform: Option<String>,
@@ -271,8 +272,8 @@ fn told(snapshot: &Snapshot, now: Now) -> (Option<String>, Option<Timestamp>) {
     }
 }
 
-/// The wall-clock time of `at`; `None` if `at` has passed: the next call then waits for a call in flight, and it isn't
-/// known when that call ends.
+/// The wall-clock time of `at`. `None` if `at` has passed: then the next call waits until a call in flight ends, and
+/// nobody knows when that call ends.
 fn still_to_come(at: Instant, now: Now) -> Option<Timestamp> {
     let left = at.checked_duration_since(now.tick)?;
     let left = SignedDuration::try_from(left).ok()?;

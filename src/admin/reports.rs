@@ -1,4 +1,4 @@
-//! Serves reports: to whom, how many at the same time, and of which size.
+//! Serves reports. Limits who gets a report, how many reports are made at the same time, and how large a report is.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, OnceLock};

@@ -12,12 +12,14 @@ use url::Url;
 pub const PAUSED_ANNOTATION: &str = "iodm.dev/paused";
 /// The annotation whose new value triggers a retry; the value is copied to `status.lastHandledRequestedAt`.
 pub const REQUESTED_AT_ANNOTATION: &str = "iodm.dev/requested-at";
-/// How many characters of that value are used: the length limit of `status.lastHandledRequestedAt`.
+/// How many characters of the value of `iodm.dev/requested-at` are used: the length limit of
+/// `status.lastHandledRequestedAt`.
 const REQUESTED_AT_LENGTH: usize = 256;
 /// The annotation by which a person overrules unclear claims: a comma-separated list of the uids of the claiming
 /// objects.
 pub const DISREGARD_ANNOTATION: &str = "iodm.dev/disregard";
-/// The annotation that accepts a live object for another application: the one that its `Platform` has credentials of.
+/// The annotation by which a person accepts a live object for another application. Its value is that application, of
+/// which the object's `Platform` has credentials now.
 pub const ACCEPT_ANNOTATION: &str = "iodm.dev/accept";
 /// The annotation of a `Platform` that releases a hold; its value is the id of the hold.
 pub const RELEASE_HOLD_ANNOTATION: &str = "iodm.dev/release-hold";
@@ -33,7 +35,8 @@ pub const FINALIZER: &str = "iodm.dev/package";
 /// The field manager of all writes of this operator.
 pub const FIELD_MANAGER: &str = "version-package-operator";
 
-/// Removes the annotation `iodm.dev/requested-at` and returns its value, cut to the used characters.
+/// Removes the annotation `iodm.dev/requested-at`. Returns its value, cut to the length limit of
+/// `status.lastHandledRequestedAt`.
 pub fn requested_at(annotations: &mut BTreeMap<String, String>) -> Option<String> {
     let value = annotations.remove(REQUESTED_AT_ANNOTATION)?;
     Some(value.chars().take(REQUESTED_AT_LENGTH).collect())

@@ -17,7 +17,7 @@ pub struct Asked {
     pub at: Timestamp,
     /// The hold that the object's status names.
     pub hold: Option<Arc<str>>,
-    /// When the last call for the deletion was answered without ending the deletion.
+    /// When the last call for the deletion was answered, if that answer didn't end the deletion.
     pub answered: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! The DELETEs of one application, as far as reads of its list need them.
+//! The DELETEs of one application: what the reads of the application's list have to know of them.
 
 use std::collections::VecDeque;
 

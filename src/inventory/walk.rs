@@ -1,11 +1,12 @@
 //! One walk over the pages of the list, and whether the walk can prove that a package is missing.
 //!
 //! The platform promises no order and no stable pages: a deleted package shifts all packages behind it to places that
-//! the walk may have passed already. So a read proves that a package is missing only if every page reported the same
-//! total, the walk read as many distinct packages, and no DELETE of ours was in flight meanwhile; and the proof
-//! counts only for objects that were seen before the walk began. Any other read still fills identities and lists
-//! existing packages, and is tried again. A deletion and an upload by others between the same two pages can't be
-//! detected. They may make one package look missing until the next read, which delays no deletion.
+//! the walk may have passed already. So a read proves that a package is missing only if three things are true: every
+//! page reported the same total, the walk read as many distinct packages as this total says, and no DELETE of ours was
+//! in flight meanwhile. The proof counts only for objects that were seen before the walk began. Any other read still
+//! fills identities and lists existing packages, and is tried again. A deletion and an upload by others between the
+//! same two pages can't be detected. They may make one package look missing until the next read, which delays no
+//! deletion.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

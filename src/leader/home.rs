@@ -137,8 +137,8 @@ pub(super) struct Home {
     source: Source,
     /// Whether this process runs with the `ServiceAccount` of a pod.
     in_pod: bool,
-    /// Set once the binding has let a process of another namespace lead while this process waited: tells whether that is
-    /// still so, and if not, since when.
+    /// Set once the binding has let a process of another namespace lead while this process waited. The value tells
+    /// whether the binding still does so, and if not, since when it names this process again.
     moved: Option<Moved>,
 }
 
@@ -146,7 +146,7 @@ pub(super) struct Home {
 enum Moved {
     /// By the last read, a process of another namespace may lead.
     Away,
-    /// Every read since then has named this process.
+    /// Every read since this time has named this process.
     Back(Instant),
 }
 
@@ -190,8 +190,9 @@ impl Home {
         }
     }
 
-    /// Whether, at `now`, quota windows may contain calls that another Lease records: the binding let another process
-    /// lead while this process waited, at the latest until that process's Lease of `duration` ended.
+    /// Whether, at `now`, quota windows may contain calls that another Lease records. That is so if the binding let
+    /// another process lead while this process waited. The other process led at the latest until its Lease of
+    /// `duration` ended.
     pub(super) fn has_moved(&self, duration: Duration, now: Instant) -> bool {
         match self.moved {
             Some(Moved::Away) => true,

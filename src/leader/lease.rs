@@ -89,8 +89,8 @@ pub fn renewed_at(lease: &Lease) -> Option<Timestamp> {
     Some(spec.renew_time.as_ref()?.0)
 }
 
-/// The Lease with a new term for `identity`. The records of the last leader stay unchanged: they are still correct
-/// for another reader, since no call was sent meanwhile.
+/// The Lease with a new term for `identity`. The records of the last leader stay unchanged. They are still correct for
+/// another process that reads the Lease, since no call was sent meanwhile.
 pub fn acquired(lease: &Lease, identity: &str, duration: Duration, now: Timestamp) -> Lease {
     let transitions = lease
         .spec

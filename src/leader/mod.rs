@@ -73,7 +73,8 @@ pub fn about(namespace: &str) -> ObjectReference {
     }
 }
 
-/// Called with the reason why the `ClusterRoleBinding` doesn't let this process lead, and with `None` when it does.
+/// A function that is called with the reason why the `ClusterRoleBinding` doesn't let this process lead, and with
+/// `None` when it does.
 type Forbidden = Arc<dyn Fn(Option<&str>) + Send + Sync>;
 
 /// Leader election of this process: it takes the Lease, renews it and gives it back.

@@ -49,9 +49,9 @@ impl Leader {
         self.newest = version;
     }
 
-    /// A written Lease has a newer version than all that was `seen` before, if the store keeps the Lease and the
-    /// objects together. If the last renewal got a newer version and this write doesn't, the store was restored. This
-    /// shows the restore even if the Lease had not changed since the backup.
+    /// A written Lease has a newer version than every version that was `seen` before, if the store keeps the Lease and
+    /// the objects together. If the last renewal got a newer version and this write doesn't, the store was restored.
+    /// The comparison shows the restore even if the Lease had not changed since the backup.
     pub(super) fn compare_write(&mut self, written: &Lease, seen: u64, now: Instant) {
         let Some(version) = lease::version(written) else {
             return;

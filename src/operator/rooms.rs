@@ -144,7 +144,7 @@ impl Rooms {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         loop {
             tokio::select! {
-                // The bar on the sessions comes first, the frequent wake-ups last.
+                // A hindrance comes first, because it bars the sessions from calls. The frequent wake-ups come last.
                 biased;
                 () = looks.changed() => {
                     let was = std::mem::replace(&mut hindered, sight.hindrance().is_some());
@@ -210,7 +210,8 @@ async fn finish(
     cancel: &CancellationToken,
 ) -> bool {
     let ends = async {
-        // The pass after an answer removes the finalizer; no pass can start a call any more.
+        // The pass after an answer removes the finalizer, so the passes are waited for. No pass can start a call any
+        // more.
         if let Some(queue) = queue {
             queue.idle().await;
         }

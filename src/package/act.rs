@@ -52,8 +52,8 @@ pub async fn act(
         Decision::Release { .. } => means.writer.finalizers(object, false, slot).await,
         Decision::Request(ticket) => match observed.seat() {
             Some(seat) => {
-                // The ticket comes before the seat. In the other order, an object that goes meanwhile could leave a
-                // turn without a seat, and nobody would give that turn back.
+                // The ticket is requested before the seat is stored. In the other order, an object that is removed
+                // between the two steps could leave a turn without a seat, and nobody would give that turn back.
                 let standing = seat.session.request(ticket.clone(), &seat.package);
                 memory.take_seat(uid, seat);
                 Effect::Seated(standing)

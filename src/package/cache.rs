@@ -1,4 +1,4 @@
-//! The cache of all objects and their claims. A new list replaces its contents at once, when the list ends.
+//! The cache of all objects and their claims. When a new list ends, it replaces all contents of the cache at once.
 
 pub mod watch;
 pub mod packed;
@@ -70,7 +70,8 @@ struct State {
 pub struct Look {
     /// The object.
     pub object: Arc<Object>,
-    /// All other live objects of the same `fileId`, of any Platform, by name. Empty if the object can't be about to go.
+    /// All other live objects of the same `fileId`, of any Platform, by name. Empty unless the object is to go, or its
+    /// retirement may be due by now.
     pub others: Vec<Claimant>,
     /// When this process first saw the object.
     pub since: Instant,

@@ -8,11 +8,11 @@
 //! changes its application meanwhile, the other application can't answer for the object.
 //!
 //! A claim is definite only while the claimant's Platform resolves to the same application, with a credential that is
-//! equal to ours or proven. A claim is dismissed only if the claimant certainly belongs to another application, or its
-//! Platform refuses it. Every other claim is unclear, and keeps the package. If a claimant was never accepted, reads of
-//! its Platform and its Secret decide whether the claimant belongs to another application. These reads are at most a
-//! second old: one GET and one list for each Platform. They are made only before a call, and for at most [`LOOKED_UP`]
-//! such claimants.
+//! proven, or that equals the credential of the object that is to go. A claim is dismissed only if the claimant
+//! certainly belongs to another application, or its Platform refuses it. Every other claim is unclear, and keeps the
+//! package. If a claimant was never accepted, reads of its Platform and its Secret decide whether the claimant belongs
+//! to another application. The reads are at most a second old, and take one GET and one list for each Platform. They
+//! are made only before a call, and for at most [`LOOKED_UP`] such claimants.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -69,7 +69,7 @@ pub enum Belonging {
     Resolved(Resolved),
     /// The Platform doesn't allow the object.
     Refused {
-        /// Whether the refusal was read from the API server, if a call depends on it.
+        /// Whether a read of the API server has confirmed the refusal. Also `true` if no call depends on it.
         confirmed: bool,
     },
     /// The object names no existing Platform, or the application of its Platform is unknown.
@@ -100,7 +100,7 @@ pub struct Resolved {
     pub closing: bool,
     /// Whether the Secret names this application now. If not, the Secret named it at the last successful read.
     pub current: bool,
-    /// Whether reads of the API server have confirmed all of this, if a call depends on it.
+    /// Whether reads of the API server have confirmed all of this. Also `true` if no call depends on it.
     pub confirmed: bool,
 }
 
@@ -345,7 +345,8 @@ pub fn conclude(
         .into_iter()
         .partition(|doubt| matches!(word(doubt), Word::From(from) if from <= now));
     let others = held.len() > 1;
-    // The message names a claim without an annotation first, since the other claims end by themselves.
+    // The message first names a claim that no annotation names, because a claim that an annotation names ends by
+    // itself.
     let first = held.iter().enumerate().min_by_key(|(_, doubt)| {
         // A doubt that shows only while a permit is held comes last.
         (word(doubt), doubt.why == Why::Unconfirmed)

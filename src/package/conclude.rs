@@ -125,7 +125,7 @@ fn meaning(
         (Decision::Confirm, Effect::Shown(shown)) => confirmed(seen, shown.as_deref(), now, chance),
         // A failed write is retried with its own backoff: see `afterwards`.
         (_, Effect::Failed(_) | Effect::Unaudited(_)) => Report::nothing(),
-        // A look-up that answers `Done` brought no package and proves nothing.
+        // The answer `Done` to a look-up came without a package, so it proves nothing.
         (_, Effect::Taken | Effect::NotSent | Effect::Shown(Err(Answer::Done(_)))) => {
             wakes(now.tick)
         }
@@ -210,7 +210,7 @@ fn rests(
     now: Now,
 ) -> Report {
     let reopened = seen.reopened().map(|_| Errand::Reopen);
-    // Once a person lets the object go, earlier failures must not delay it.
+    // Once a person lets the object go, earlier failures must not delay its deletion.
     let anew = (reason.phase() == Phase::Held).then_some(Errand::Anew);
     Report {
         wake: until,

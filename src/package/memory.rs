@@ -56,7 +56,7 @@ struct Entry {
     writes: Writes,
     failure: Option<Failure>,
     seat: Option<Seat>,
-    /// Outcome that was last written to the audit log, or is about to be.
+    /// Outcome that was last written to the audit log, or is about to be written to it.
     audited: Option<Outcome>,
     /// Audit line that is not written yet, and the number of consecutive failures to write it.
     owed: Option<(Box<AuditRecord>, u32)>,
@@ -252,8 +252,8 @@ impl Memory {
         }
     }
 
-    /// Outcome of `uid` that was last written to the audit log, or is about to be. An object whose release was stopped
-    /// by a change of its policy may end a second time, with another outcome.
+    /// Outcome of `uid` that was last written to the audit log, or is about to be written to it. An object whose
+    /// release was stopped by a change of its policy may end a second time, with another outcome.
     pub fn audited(&self, uid: &str) -> Option<Outcome> {
         self.state.lock().entries.get(uid)?.audited
     }

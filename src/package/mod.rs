@@ -10,9 +10,9 @@
 //! between the decision and the call. If the decision has changed, the permit goes back unused. If the intent doesn't
 //! come back within 5 s, the watch is restarted: an operator with a stale cache must delete nothing.
 //!
-//! The Platform comes through another watch. So does the Namespace, which is needed only if `allowedNamespaces` has a
-//! selector. A pass that is about to use its permit therefore reads each with a GET that is at most a second old
-//! (`crate::platform`, `confirm.rs`).
+//! The Platform comes through another watch, and so does the Namespace. A pass that is about to use its permit
+//! therefore reads the Platform by a GET that is at most a second old. If `allowedNamespaces` has a selector, the pass
+//! reads the Namespace in the same way (`crate::platform`, `confirm.rs`).
 
 // State: the cache and its watch, the memory of this process, the claims of other objects, the work queue.
 pub mod cache;
@@ -241,8 +241,9 @@ async fn tell(
     rest.wake
 }
 
-/// Forgets what a pass has remembered of an object that was removed meanwhile: the watch may show the removal during
-/// the pass, or before a write of the pass is answered. Returns the objects that waited behind the removed object.
+/// If the object is no longer in the cache, forgets everything that this process remembers of it. The watch may show
+/// the removal of the object during a pass, or before a write of the pass is answered. The pass may then have
+/// remembered something after the removal. Returns the objects that waited behind the removed object.
 fn forget_gone(
     cache: &cache::Cache,
     memory: &memory::Memory,
@@ -279,8 +280,8 @@ pub async fn run(
             .await;
         }
     });
-    // Until this process leads, the work queue collects each object once. So a new leader begins with all objects at
-    // once.
+    // Until this process leads, the work queue only collects the objects, each of them once. So a new leader begins
+    // with all objects at the same time.
     tokio::select! {
         biased;
         () = cancel.cancelled() => {}

@@ -55,7 +55,7 @@ impl Attempt {
 
 impl Attempts {
     /// Returns whether `object` may be written at `now`. A conflict counts as a refusal once the watch has shown no
-    /// other version for a while; its message is then returned too, once.
+    /// other version for a while. The message of the conflict is then returned too, but only once.
     pub(super) fn may(&mut self, object: &PlatformObject, now: Instant) -> (bool, Option<String>) {
         let Some(last) = self.0.get_mut(&object.key) else {
             return (true, None);

@@ -106,9 +106,9 @@ impl Directory {
         Ok(packages?.min(platforms?))
     }
 
-    /// Reads, by GETs of both that are no older than half a second, whether `platform` allows no objects of
-    /// `namespace`. Returns the result and the start of the first GET. A newer read updates the directory for all
-    /// objects.
+    /// Reads whether `platform` allows no objects of `namespace`, by GETs of the Platform and of the Namespace that are
+    /// no older than half a second. Returns the result and the start of the first GET. A newer read updates the
+    /// directory for all objects.
     ///
     /// # Errors
     /// If one of the objects can't be read.

@@ -1,5 +1,5 @@
-//! Confirms the credentials of another Platform by reads of that Platform and its Secret. This check comes before the
-//! deletion of a package that an object of that Platform names too, and so may want.
+//! Confirms the credentials of another Platform by reads of that Platform and its Secret. The check comes before a
+//! package is deleted: an object of the other Platform names this package too, and so may want it.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,9 +15,9 @@ use crate::api::names::{IN_USE_FINALIZER, ObjectKey, REQUESTED_AT_ANNOTATION};
 use crate::api::platform::{Platform, PlatformReason};
 use crate::writes::{self, End};
 
-/// An object may have been accepted just before this process learned that its Platform is being deleted. The status of
-/// that object may then arrive this much later. The monotonic clock measures this time, since the deletion timestamp
-/// comes from the API server's clock, which may differ.
+/// An object may have been accepted just before this process learned that its Platform is being deleted. The status
+/// that accepts the object may arrive up to this much later. The monotonic clock measures this time, since the deletion
+/// timestamp comes from the API server's clock, which may differ.
 const ACCEPTANCE_TRAVELS: Duration = Duration::from_secs(2);
 
 /// The change to make to the finalizer of one Platform.

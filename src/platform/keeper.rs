@@ -81,7 +81,7 @@ impl Keeper {
         }
     }
 
-    /// Takes in a read that may be newer than the directory.
+    /// Takes in a read that may be newer than the directory's version of the object.
     pub(super) fn overtaken(&mut self, read: NewerRead) {
         let newer = self.directory.change(|view| {
             let newer = view.is_overtaken_by(&read);

@@ -1,10 +1,10 @@
 //! A GET that shows a newer version than the watch updates the directory for all objects.
 //!
-//! Otherwise an object would go in circles until the watch catches up: the GET stops the object before its call, the
-//! object is looked at again, and the stale cache lets the object go on to the next GET.
+//! Otherwise an object would be looked at again and again until the watch catches up: the GET stops the object before
+//! its call, the object is looked at again, and the stale cache lets the object go on to the next GET.
 //!
-//! The object is read again every 5 s until the watch has caught up. Versions of a Platform are compared by generation,
-//! versions of a Namespace by resource version.
+//! The overtaken Platform or Namespace is read again every 5 s until the watch has caught up. Versions of a Platform
+//! are compared by generation, versions of a Namespace by resource version.
 
 use std::cmp::Ordering;
 use std::time::Duration;
@@ -42,7 +42,7 @@ impl Directory {
             sleep(PAUSE).await;
             let behind: Vec<ReadSubject> = self.view().overtaken.iter().cloned().collect();
             for subject in behind {
-                // A failed read changes nothing here; the object that is about to call gets the error from its own
+                // A failed read changes nothing here. The pass that is about to make a call gets the error from its own
                 // read.
                 match subject {
                     ReadSubject::Platform(key) => drop(self.read_platform(&key).await),

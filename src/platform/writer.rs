@@ -86,7 +86,7 @@ pub(super) async fn run(context: PlatformContext, cancel: CancellationToken) {
             () = cancel.cancelled() => return,
             Some(ended) = writer.under_way.next() => writer.take_in(ended),
             _ = ticks.tick() => writer.begin_due(),
-            // A source that notifies all the time must leave time to take in the results of writes in flight.
+            // Notifications may come all the time. The pause leaves time to take in the results of writes in flight.
             () = async { sleep_until(begun + APART).await; due.notified().await } => {
                 writer.begin_due();
                 begun = Instant::now();
@@ -237,8 +237,8 @@ impl Writer {
         waiting
     }
 
-    /// The Platforms, copied out of the directory first, so that no session and no census is called while the directory
-    /// is locked.
+    /// The Platforms, copied out of the directory first. So no session is called, and no objects are counted, while the
+    /// directory is locked.
     fn known(&mut self) -> Vec<Known> {
         let blind = self.context.sight.trouble(TOLD_AFTER, Instant::now());
         let blind = blind.map(|trouble| {

@@ -6,9 +6,11 @@
 //! the object and as one more call of the budget. If the look-up gets a 404 with 123002, the outcome is `Deleted`. If
 //! the look-up shows the package, or proves nothing either, the reason is `UnexpectedAnswer`. Until then the answer to
 //! the DELETE is kept only in memory. After a restart a second DELETE is sent, and its answer shows whether the package
-//! is gone. A DELETE is also sent again if its answer was lost, and 123002 then proves that the first try worked.
+//! is gone. If the answer to a DELETE was lost, the DELETE is sent again, too. The code 123002 in the second answer
+//! then proves that the first DELETE worked.
 //!
-//! Credentials are refused by the platform's own codes only, and nothing of the answer to a login is ever shown.
+//! Only the platform's own codes mean that credentials are refused. Of the body of an answer to a login, nothing but a
+//! known code is ever shown.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

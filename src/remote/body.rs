@@ -10,7 +10,7 @@ use super::answer::BodyFault;
 /// Reads the uncompressed body of `response`.
 ///
 /// The body is read in chunks, so neither a false `Content-Length` nor a compression bomb uses memory beyond `bound`.
-/// An unread rest closes the connection.
+/// If a part of the body stays unread, the connection is closed.
 ///
 /// # Errors
 /// The body is longer than `bound` bytes, breaks off, times out or can't be decompressed.

@@ -17,7 +17,8 @@ pub enum Class {
     CredentialsRefused,
     /// The application is frozen, unknown or lacks the right, or the platform lacks a licence.
     ApplicationRefused,
-    /// The platform doesn't accept the form of the request. For a call about one package that is the form of its id.
+    /// The platform doesn't accept the form of the request. In a call about one package, that is the form of the
+    /// package's id.
     InvalidRequest,
     /// The package doesn't exist. Only a 404 proves this.
     NotFound,

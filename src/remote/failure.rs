@@ -49,8 +49,8 @@ pub(super) fn explain(
     (Trouble::ConnectionLost, message)
 }
 
-/// The failure that a TLS error stands for; `None` where it may pass by itself. `connecting` is true during the
-/// handshake.
+/// The failure that a TLS error stands for; `None` where the failure may pass by itself. `connecting` is true during
+/// the handshake.
 fn by_tls(
     error: &Tls,
     shown: ShownCertificate,
@@ -205,7 +205,7 @@ fn by_client(alert: Alert, shown: ShownCertificate, now: i64) -> Option<(ClientF
     Some((fault, what))
 }
 
-/// The TLS mismatch that any other alert stands for; `None` where it may pass by itself.
+/// The TLS mismatch that any other alert stands for; `None` where the failure may pass by itself.
 fn by_alert(alert: Alert) -> Option<(TlsFault, &'static str)> {
     match alert {
         Alert::ProtocolVersion => Some((

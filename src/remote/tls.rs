@@ -206,9 +206,9 @@ impl ServerCertVerifier for Trust {
     }
 }
 
-/// The client certificate. Records whether the platform has requested a client certificate. With TLS 1.2, many servers
-/// refuse a missing certificate with a plain "handshake failure". Without such a request, that failure has another
-/// cause.
+/// The client certificate, and a record of whether the platform has requested a client certificate. With TLS 1.2, many
+/// servers refuse a missing certificate with a plain "handshake failure". If the platform hasn't requested a
+/// certificate, that failure has another cause.
 pub(super) struct Identity {
     shown: Option<Arc<CertifiedKey>>,
     /// The validity period of the client certificate; `None` if there is no certificate, or if it can't be parsed.

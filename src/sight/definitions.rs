@@ -39,8 +39,8 @@ pub(super) struct Definition {
     pub(super) served: Option<Result<Compared, Unfit>>,
     /// When the definition became unusable.
     pub(super) unfit_since: Option<Instant>,
-    /// The fields that the definition lacked last, and the resource version up to which the definition was complete, or
-    /// up to which this process can't know whether it was.
+    /// The fields that the definition lacked last, and a resource version. Up to that version the definition was
+    /// complete, or this process can't know whether it was complete.
     pub(super) lost: Option<(String, u64)>,
     /// When the definition became complete again.
     pub(super) returned: Option<Instant>,

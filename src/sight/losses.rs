@@ -15,7 +15,8 @@ use super::{Sight, State, WatchKind};
 pub struct Loss {
     /// The fields that the definition lacked last.
     pub what: String,
-    /// The resource version up to which the definition was complete, or up to which no process can know whether it was.
+    /// A resource version. Up to that version the definition was complete, or no process can know whether it was
+    /// complete.
     pub since: u64,
     /// The edits of the doubted objects, by uid; `None` if any object written after `since` may be concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -77,9 +77,10 @@ pub async fn release(
     }
 }
 
-/// Finds a Platform that isn't in `asked` and still shows the hold after [`TOLD_WITHIN`]. By then each Platform that
-/// counts together with those in `asked` must show the end of the hold. So the Platform that is found belongs to
-/// another group, whose part of the hold needs its own release.
+/// Returns a Platform that isn't in `asked` and still shows the hold after [`TOLD_WITHIN`]; `asked` are the Platforms
+/// on which the release was requested. Within that time, each Platform that counts together with one of them shows the
+/// end of the hold. So the returned Platform belongs to another group, and the part of the hold in that group needs its
+/// own release.
 async fn also_held(
     cluster: &Cluster,
     id: &str,

@@ -157,8 +157,8 @@ pub fn after_retain(ends: &[(&Held, Set)]) -> String {
     text
 }
 
-/// A note that names the objects that are only retired. `Retain` doesn't call a retirement off, so the note says what
-/// does.
+/// A note that names the objects that are only retired. `Retain` doesn't call off a retirement, so the note says how to
+/// call it off.
 fn only_retired(objects: &[&Held]) -> String {
     let retired: Vec<&ObjectKey> = objects
         .iter()

@@ -40,8 +40,9 @@ impl ApplicationGuard {
         }
     }
 
-    /// Whether a Platform of another group could end the hold of this guard: either the release annotation of that
-    /// Platform has the id of this hold, or the hold began with the bound of that Platform and the bound is higher now.
+    /// Whether a Platform of another group could end the hold of this guard. There are two ways: the release annotation
+    /// of that Platform has the id of this hold; or the bound of that Platform was the one that was exceeded when the
+    /// hold began, and this bound is higher now.
     pub(in super::super) fn waits_for(
         &self,
         released: Option<&str>,
@@ -120,9 +121,9 @@ impl ApplicationGuard {
         })
     }
 
-    /// Releases the hold if a bound was just raised, the hold's own bound is higher than when it began, and every bound
-    /// allows all the deletions that the hold counts. A raise that is too small doesn't release the hold later either,
-    /// when objects have left the hold.
+    /// Releases the hold if three things are true: a bound was just raised; the bound whose excess began the hold is
+    /// higher than it was then; every bound allows all the deletions that the hold counts. A raise that is too small
+    /// doesn't release the hold later either, when objects have left the hold.
     pub(super) fn release_by_bounds(&mut self, now: Timestamp, chance: u32) {
         // Before all objects are known, the hold seems to hold none.
         if !self.complete {

@@ -100,8 +100,8 @@ impl ApplicationGuard {
         woken
     }
 
-    /// Returns how many deletions the hold holds. An object that left the hold counts until its status no longer names
-    /// the hold: if it requests its deletion again before that, it is part of the hold as before.
+    /// Returns how many deletions the hold holds. An object that left the hold still counts as long as its status names
+    /// the hold. If the object requests its deletion again during that time, it is part of the hold as before.
     pub(in super::super) fn held(&self) -> usize {
         let named = |hold: &Hold| self.departed.values().filter(|id| **id == hold.id).count();
         self.tally.waiting() + self.hold.as_ref().map_or(0, named)

@@ -11,7 +11,8 @@ use super::{ApplicationGuard, Member};
 /// The longest time from the counting of a call to its end.
 const LONGEST_CALL: Duration = Duration::from_secs(120);
 
-/// The count of a deletion for its earlier call. It is kept so that it can be restored if the next call isn't made.
+/// What was counted for the earlier call of a deletion. It is kept so that the count can be restored if the next call
+/// isn't made.
 #[derive(Debug)]
 pub(in super::super) struct Earlier {
     unit: Option<Stretch>,
@@ -20,10 +21,10 @@ pub(in super::super) struct Earlier {
 }
 
 impl ApplicationGuard {
-    /// Stops counting a deletion as sent when one window has passed since its last call, so that its next call counts
-    /// anew. If a bound is zero, the deletion stops counting as soon as its count is too old for a new call
-    /// ([`Self::is_stale`]). The next call would then need a new count, which the bound doesn't allow, so the deletion
-    /// is held.
+    /// Stops counting a deletion as sent when the longest window has passed since the last call for it. The next call
+    /// for the deletion is then counted anew. If a bound is zero, the deletion stops counting earlier: as soon as a new
+    /// call would have to be counted anew ([`Self::is_stale`]). A bound of zero doesn't allow a new count, so the
+    /// deletion is held.
     pub(in super::super) fn let_grow_old(&mut self, uid: &str, now: Timestamp) {
         let longest = self.longest();
         let none_goes = self.lowest() == 0;

@@ -10,7 +10,7 @@ use crate::session::{CredentialId, SessionKey};
 /// their credentials are proven at the same endpoint.
 pub(super) fn classes(places: &BTreeMap<ObjectKey, Place>) -> Vec<BTreeSet<ObjectKey>> {
     let mut classes: Vec<BTreeSet<ObjectKey>> = Vec::new();
-    // The index of the class of each credential, and of each endpoint that has accepted a credential.
+    // For each credential, and for each endpoint that has accepted a credential: the index of its class.
     let mut credentials: HashMap<&CredentialId, usize> = HashMap::new();
     let mut endpoints: HashMap<&SessionKey, usize> = HashMap::new();
     for (platform, place) in places {

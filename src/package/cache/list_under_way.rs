@@ -19,7 +19,8 @@ impl ShownObjects {
     pub(super) fn replace(&mut self, listing: ListUnderWay) -> Changes {
         let ListUnderWay { seen, differing } = listing;
         let missing = self.objects.keys().filter(|key| !seen.contains(*key));
-        // All objects are woken: the list ends a time of blindness, and any object may have waited for its end.
+        // All objects are woken: the watch may have missed changes before this list, and any object may have waited for
+        // the end of the list.
         let mut wake: Vec<ObjectKey> = missing.cloned().collect();
         wake.sort_unstable();
         let removed = wake.iter().filter_map(|key| self.remove(key));

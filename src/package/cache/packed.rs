@@ -1,7 +1,7 @@
 //! A `VersionPackage` in compact form: one text instead of the thirty allocations of an [`Object`].
 //!
-//! A fleet has tens of thousands of objects, and hardly any is looked at. A text takes less than half of the memory,
-//! and the life of an object leaves no holes in the heap.
+//! A fleet has tens of thousands of objects, and hardly any of them is looked at. As a text, an object takes less than
+//! half of the memory. An object that comes and goes as one text leaves no holes in the heap.
 //!
 //! The fields that an object's claim depends on are stored beside the text. A look at another object reads the claim
 //! from these fields, without unpacking the text.

@@ -38,7 +38,7 @@ impl Wakes {
 
 impl Cache {
     /// The objects whose decisions may depend on `platform`: the objects that name the Platform, and the objects whose
-    /// packages may be claimed by one of the former.
+    /// package an object of the Platform may claim.
     pub fn concerned_by(&self, platform: &ObjectKey) -> Wakes {
         let state = self.state.lock();
         let shown = &state.shown;

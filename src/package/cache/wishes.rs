@@ -1,5 +1,5 @@
-//! What the objects in the cache ask for (the guard reads this), and which objects use a Platform (the status of the
-//! Platform tells this).
+//! Tells the guard what the objects in the cache ask for. Also tells the status of a Platform which objects use the
+//! Platform.
 
 use std::sync::Arc;
 

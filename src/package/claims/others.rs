@@ -212,7 +212,7 @@ pub(in crate::package) fn weigh(
     let since = |doubt: &Doubt| {
         let known = since.get(&doubt.uid).copied();
         let (tick, wall) = known.unwrap_or((now.tick, now.wall));
-        // The message keeps its time over a restart.
+        // The time is read back from the message in the status, so that a restart doesn't change it.
         let told = said.and_then(|ready| message::said_since(&ready.message, doubt));
         (tick, told.unwrap_or(wall))
     };

@@ -25,7 +25,7 @@ pub(super) fn after_answer(
     } else {
         None
     };
-    // The look-up follows at once, in the same seat.
+    // The object keeps its seat for the look-up, which follows at once.
     let stays = unproven.is_some();
     if stays || told(answer) {
         errands.push(Errand::Unproven(unproven));

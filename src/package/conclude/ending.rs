@@ -78,8 +78,8 @@ pub fn audit_record(
         .and_then(|deletion| deletion.attempts)
         .and_then(|attempts| u32::try_from(attempts).ok())
         .unwrap_or(0);
-    // A package that is missing after an earlier call may have been deleted by that call, whose answer or audit line
-    // was lost.
+    // If the package is missing after an earlier call, that call may have deleted it. The answer to that call, or its
+    // audit line, was then lost.
     let earlier = answered.map_or(attempts, |(call, _)| match call {
         Call::Delete => attempts.saturating_sub(1),
         Call::Login | Call::Show | Call::List => attempts,

@@ -144,16 +144,17 @@ fn next_deletion(seen: &Observation, reason: Reason, now: Now) -> Option<Deletio
         (None, true) => {
             let present = present.unwrap_or_default();
             let same = present.is_of(object.deleted_at, object.is_retired(now.wall));
-            // A grace period that runs anew is stored, so that a restart doesn't end it. After the grace period the
-            // original request is stored again.
+            // If the grace period runs anew, its new start is stored, so that a restart doesn't end the grace period.
+            // After the grace period the original request is stored again.
             let anew = seen.graces_since.filter(|_| reason == Reason::GracePeriod);
             let asked = seen.request.map(|request| request.not_before(anew, now).at);
             // Before a due look-up no time is stored, so a restarted process knows that the look-up is due. An object
             // without our finalizer, or with `Retain`, has no request and no time.
             let at = asked.filter(|_| !seen.looks_first).map(Time);
             let told = same && present.requested_at == at;
-            // The id of a released hold stays, so a restarted process knows that this request was released. A claimed
-            // object has left its hold, and the guard judges it anew after the claim.
+            // The id of a released hold stays in the status, so a restarted process knows that this request was
+            // released. An object whose package is claimed has left its hold, and the guard judges the object anew
+            // after the claim.
             let hold = match (&seen.guard, &seen.claim) {
                 (Judgement::Held(id), _) => Some(id.to_string()),
                 (Judgement::Free(_), Claim::Claimed(_)) => None,

@@ -154,7 +154,7 @@ pub(super) fn held_by_platform(seen: &Observation, now: Now) -> Option<Decision>
     }
 }
 
-/// Row 8: in mode Observe, the Platform sends no DELETE.
+/// Row 8: in mode Observe, no DELETE is sent for the objects of the Platform.
 pub(super) fn would_delete(seen: &Observation, now: Now) -> Option<Decision> {
     match &seen.platform {
         PlatformView::Usable {

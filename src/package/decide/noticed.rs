@@ -51,9 +51,9 @@ pub enum Hearing {
     Aside(Option<(AppId, ObjectKey, std::sync::Arc<str>)>),
 }
 
-/// What the guard hears of the object. `None` leaves the guard's count unchanged: while the watch has not delivered the
-/// last own write, and once the outcome of the deletion is known. The guard hears of that outcome when the cache shows
-/// it. An object stands aside while another object claims the package, or while a look-up is due.
+/// What the guard hears of the object. `None` leaves the guard's count unchanged. The result is `None` while the watch
+/// has not delivered the last own write, and once the outcome of the deletion is known: the guard hears of the outcome
+/// when the cache shows it. An object stands aside while another object claims the package, or while a look-up is due.
 pub fn hearing(seen: &Observation, now: Now) -> Option<Hearing> {
     if seen.settled.is_some() || seen.echo != Echo::Seen {
         return None;

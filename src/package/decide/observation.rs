@@ -93,7 +93,7 @@ pub struct Observation {
     pub conflicts: u32,
     /// Whether writes to objects of the namespace are slow and unanswered.
     pub writes_hang: bool,
-    /// Outcome that was last written to the audit log, or is about to be.
+    /// Outcome that was last written to the audit log, or is about to be written to it.
     pub audited: Option<Outcome>,
     /// Audit line of the object that is not written yet.
     pub owed: Option<Box<AuditRecord>>,

@@ -123,8 +123,8 @@ fn not_asked_for(seen: &Observation, now: Now) -> Option<Decision> {
     Some(wanted(seen, spec.retire_after.as_ref().map(|at| at.0), now))
 }
 
-/// While this process doesn't see the cluster as it is, a change that it misses may be a claim on the package, or the
-/// end of the request.
+/// While this process doesn't see the cluster as it is, it may miss a change. That change may be a claim on the
+/// package, or the end of the request.
 fn hindered(seen: &Observation, now: Now) -> Option<Decision> {
     if let Some(why) = &seen.hindrance {
         return Some(Decision::Rest {

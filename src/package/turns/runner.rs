@@ -14,7 +14,7 @@ use crate::package::turns::workqueue::Workqueue;
 
 /// Maximum number of passes that may use the API server at once, before and after their call to the platform. Passes
 /// that wait for the platform don't count. With a higher number, a single deletion waits behind the requests of all
-/// other passes; with half of it, a new object waits too long behind ten thousand objects that each write.
+/// other passes. With half of this number, a new object waits too long behind ten thousand objects that each write.
 const BEGINNING: usize = 16;
 const RETURNING: usize = 16;
 

@@ -186,8 +186,8 @@ fn of_access(look: &StatusSource<'_>) -> Option<PlatformWord> {
         // login fails, the state changes.
         None | Some(SessionState::Open | SessionState::TokenRefused(_)) => {
             match grant.connection.broken() {
-                // A login may have used the connection of another Platform with equal credentials, so this connection
-                // may be broken all the same.
+                // A login may have used the connection of another Platform with equal credentials. So the connection of
+                // this Platform may be broken although the login succeeded.
                 Some(broken) => unavailable(look, grant, &broken.detail, broken.trouble),
                 None => available(look, grant),
             }

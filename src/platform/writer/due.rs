@@ -89,8 +89,8 @@ impl Writer {
                     round: group.map(|group| (group, 0)),
                 });
             } else if tells_the_same(&object.status, &status) {
-                // A new guard may have a record equal to the stored one; without this entry the guard would wait for
-                // a write that never comes.
+                // A new guard may have a record equal to the stored one. The guard has to hear that its record is
+                // stored, or it would wait for a write that never comes.
                 safe.extend(group);
             }
         }

@@ -35,7 +35,8 @@ pub(super) fn by_status(call: Call, status: u16, body: &Body<'_>, detail: Detail
         }
         (200..=299, _) if call == Call::Delete => Answer::Unproven(detail),
         (200..=299, Body::Object { .. }) if no_code => Answer::Done(status),
-        // The platform may refuse a token in this way. A login carries no token, so only a code can refuse it.
+        // The platform may refuse a token by the status alone. A login carries no token, so only a code can refuse a
+        // login.
         (401 | 403, _) if no_code && call != Call::Login => Answer::TokenRefused(detail),
         (429, _) => Answer::Throttled(detail),
         (408 | 409 | 500..=599, _) => Answer::Unavailable(detail, Trouble::Answered),
@@ -47,7 +48,7 @@ fn is_success(status: u16) -> bool {
     (200..=299).contains(&status)
 }
 
-/// Maps the refusal of a token: a login carries none, so its credentials are refused.
+/// Maps the refusal of a token. A login carries no token, so in the answer to a login the credentials are refused.
 fn token_refused(call: Call, detail: Detail) -> Answer {
     match call {
         Call::Login => Answer::CredentialsRefused(detail),
