@@ -19,10 +19,10 @@ TOGETHER := $(LONG) $(filter-out $(LONG) $(BY_THEMSELVES) world,$(patsubst tests
 WORLD := cargo test --locked --profile measure --test world
 CRDS := cargo run --quiet --locked --bin vpo -- crds
 
-.PHONY: help demo test world soak bugs mutants check bench chart generate testplane gitops helm clean
+.PHONY: help demo test world soak bugs mutants check bench chart image image-twice generate testplane gitops helm clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: testplane ## watch the main job on a real control plane; KEEP=1 leaves it up
 	@./demo/run
@@ -79,6 +79,12 @@ bench: testplane ## measure what the design promises, in a release build; QUICK=
 
 chart: ## lint and package the Helm chart into dist/, push it to a registry on this machine and pull it again
 	@tests/chart/run
+
+image: ## build the image of both platforms into dist/image, with SBOM and checksums (Linux, root); PLATFORMS=linux/amd64 builds one
+	@image/build $(PLATFORMS)
+
+image-twice: ## the same, then again from a copy in another folder, and compare the digests
+	@image/build --twice $(PLATFORMS)
 
 generate: ## write crds/ from the types, and the chart's copy of it
 	@mkdir -p crds
