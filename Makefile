@@ -19,7 +19,7 @@ TOGETHER := $(LONG) $(filter-out $(LONG) $(BY_THEMSELVES) world,$(patsubst tests
 WORLD := cargo test --locked --profile measure --test world
 CRDS := cargo run --quiet --locked --bin vpo -- crds
 
-.PHONY: help demo test world soak bugs mutants check bench chart image image-twice generate testplane gitops helm clean
+.PHONY: help demo test world soak bugs mutants check bench chart image image-twice lint-workflows generate testplane gitops helm clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ image: ## build the image of both platforms into dist/image, with SBOM and check
 
 image-twice: ## the same, then again from a copy in another folder, and compare the digests
 	@image/build --twice $(PLATFORMS)
+
+lint-workflows: ## lint the workflow of a release
+	@image/lint
 
 generate: ## write crds/ from the types, and the chart's copy of it
 	@mkdir -p crds
