@@ -228,8 +228,8 @@ mod tests {
     async fn a_connection_whose_answer_is_not_read_ends_in_time() {
         let (port, _stop) = served().await;
         let mut stream = asked((Ipv4Addr::LOCALHOST, port).into(), "/large").await;
-        // A client sees the end of a connection only after it has read the bytes in transit. So the test waits first,
-        // and reads only when the connection has ended.
+        // A client reads all bytes in transit before it sees the end of the connection. An earlier read would make room
+        // for more bytes. So the test waits until the server has ended the connection, and reads then.
         sleep(LONGEST + HEAD).await;
         let mut answer = Vec::new();
         let ended = timeout(HEAD, stream.read_to_end(&mut answer)).await;

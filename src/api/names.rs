@@ -18,8 +18,8 @@ const REQUESTED_AT_LENGTH: usize = 256;
 /// The annotation by which a person overrules unclear claims: a comma-separated list of the uids of the claiming
 /// objects.
 pub const DISREGARD_ANNOTATION: &str = "iodm.dev/disregard";
-/// The annotation by which a person accepts a live object for another application. Its value is that application, of
-/// which the object's `Platform` has credentials now.
+/// The annotation by which a person accepts a live object for another application. Its value is the id of that
+/// application. The object's `Platform` must have credentials of that application now.
 pub const ACCEPT_ANNOTATION: &str = "iodm.dev/accept";
 /// The annotation of a `Platform` that releases a hold; its value is the id of the hold.
 pub const RELEASE_HOLD_ANNOTATION: &str = "iodm.dev/release-hold";

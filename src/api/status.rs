@@ -34,7 +34,7 @@ pub trait OwnStatus: Serialize + DeserializeOwned + Default {
     fn schema() -> Option<&'static JSONSchemaProps>;
     /// The conditions of the status.
     fn conditions(&mut self) -> &mut Vec<Condition>;
-    /// The fields that count, at least in part, even if they were written for another object of the same name.
+    /// The names of the fields of which [`Self::of_another`] keeps at least a part.
     const OUTLIVING: &'static [&'static str];
     /// The part of the status that counts even if it was written for another object of the same name.
     #[must_use]

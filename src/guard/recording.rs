@@ -72,7 +72,8 @@ impl Guards {
             }
             self.check(state, group, now);
         }
-        // The guards have counted the reservations as sent by now, so the reservations are carried over too.
+        // By now the guards have counted the reservations as sent. So if a Platform has moved to another application,
+        // the counts that move with the Platform include the reservations.
         for (platform, before, present) in elsewhere {
             let group = state.groups.of(&present, &platform);
             state.carry(&platform, &before, group);
@@ -93,10 +94,12 @@ impl Guards {
         }
     }
 
-    /// Finds the holds of other groups that could end because of `platform`: the release annotation of `platform` has
-    /// the id of such a hold, or the hold began with the bound of `platform` and a person has raised this bound. Such a
-    /// hold waits until the credential of `platform` and a credential of the hold's group are proven. Returns the
-    /// Platforms whose credentials have yet to be proven.
+    /// Finds the holds of other groups that could end because of `platform`. There are two cases:
+    /// - The release annotation of `platform` has the id of the hold.
+    /// - The hold began because the bound of `platform` was exceeded, and a person has raised this bound.
+    ///
+    /// Such a hold waits until the credential of `platform` and a credential of the hold's group are proven. Returns
+    /// the Platforms whose credentials have yet to be proven.
     pub fn waits_for(&self, platform: &ObjectKey, released: Option<&str>) -> Vec<ObjectKey> {
         let mut state = self.lock();
         let State {
@@ -109,8 +112,8 @@ impl Guards {
     }
 
     /// Returns what the status of each Platform should contain, and proposes new records where they should be written
-    /// at once. `under_way` tells whether a record of the guard with the given number is being written. Such a guard
-    /// proposes no record.
+    /// at once. `under_way` takes the number of a group, and tells whether a record of that group's guard is being
+    /// written. If so, that guard proposes no record.
     pub fn records(
         &self,
         under_way: impl Fn(u64) -> bool,

@@ -221,7 +221,7 @@ async fn tell(
         Some(status) => {
             let (writer, guards) = (context.writer(), &context.guards);
             // While the write hangs, the object can't use its ticket or permit, so other objects get them. An object
-            // that waits behind another object blocks nobody.
+            // that waits behind another object has no ticket or permit. So it blocks nobody, and keeps its place.
             let behind = effect.waits_behind();
             let hangs = || {
                 if !behind {

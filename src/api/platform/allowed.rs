@@ -24,8 +24,8 @@ impl AllowedNamespaces {
     /// Which labels a namespace must have, with `from: Selector`.
     ///
     /// # Errors
-    /// The part of the selector that can't be used. The API server refuses `In` and `NotIn` without values, but kube
-    /// would let `NotIn` without values match every namespace.
+    /// The part of the selector that can't be used. `In` and `NotIn` without values are an error here, as they are for
+    /// the API server: kube alone would let `NotIn` without values match every namespace.
     pub fn labels(&self) -> Result<Option<Selector>, UnusableSelector> {
         if self.from != AllowedFrom::Selector {
             return Ok(None);
@@ -64,15 +64,15 @@ pub enum UnusableSelector {
     /// `In` or `NotIn` has no values.
     #[error("operator {operator} of key {key} needs values")]
     NoValues {
-        /// The operator as written.
+        /// The operator of the expression (such as `In`), as written.
         operator: String,
         /// The label key of the expression that lacks values.
         key: String,
     },
-    /// The operator isn't one of the four that a selector can have.
+    /// The operator of an expression isn't one of the four that a selector can have.
     #[error("operator {operator:?} of key {key} is none of In, NotIn, Exists and DoesNotExist")]
     Operator {
-        /// The operator as written.
+        /// The operator of the expression, as written.
         operator: String,
         /// The label key of the expression with this operator.
         key: String,

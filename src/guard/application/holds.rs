@@ -60,7 +60,7 @@ impl ApplicationGuard {
     /// If no Platform's status records a hold any more, restores the hold from the objects that still name it.
     pub(super) fn lost_hold(&self, now: Timestamp) -> Option<Hold> {
         let freed = |asked: &Asked| self.released.iter().any(|released| released.frees(asked));
-        // This includes objects for which a call failed before they were held.
+        // An object for which a call failed before the object was held is included too.
         let lost = self.members.values().map(|member| &member.asked);
         let lost = lost.filter(|asked| !freed(asked));
         let id = lost.filter_map(|asked| asked.hold.as_ref()).min()?;

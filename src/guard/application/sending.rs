@@ -22,9 +22,9 @@ pub(in super::super) struct Earlier {
 
 impl ApplicationGuard {
     /// Stops counting a deletion as sent when the longest window has passed since the last call for it. The next call
-    /// for the deletion is then counted anew. If a bound is zero, the deletion stops counting earlier: as soon as a new
-    /// call would have to be counted anew ([`Self::is_stale`]). A bound of zero doesn't allow a new count, so the
-    /// deletion is held.
+    /// for the deletion is then counted anew. If a bound is zero, the deletion stops counting as soon as its count
+    /// is too old for a new call ([`Self::is_stale`]), even if the longest window hasn't passed. A bound of zero
+    /// doesn't allow a new count, so the deletion is then held.
     pub(in super::super) fn let_grow_old(&mut self, uid: &str, now: Timestamp) {
         let longest = self.longest();
         let none_goes = self.lowest() == 0;
@@ -117,8 +117,9 @@ impl ApplicationGuard {
     }
 
     /// Whether a call that is made now has to be counted anew, because the present count of the deletion is too old.
-    /// The tally forgets all counts of one stretch of time together. So a count is too old if the present time isn't in
-    /// the stretch of the count, or if the time of the count is unknown.
+    /// The tally forgets all counts of one stretch of time together, so an earlier count covers the new call only if
+    /// both are in the same stretch. The count is too old if the present time isn't in the stretch of the count, or if
+    /// the time of the count is unknown.
     pub(super) fn is_stale(&self, member: &Member, now: Timestamp) -> bool {
         match member.taken {
             Some(at) => !self.tally.covers(at, now),
