@@ -22,31 +22,31 @@ pub(super) fn parked(
 ) -> Report {
     // An outage may end long before the turn of an object that was parked during the outage.
     let outlasted = state.is_ailing() && !state.needs_person() && position > 1;
-    let (reason, message) = match (state, said_of(seen, state)) {
-        (SessionState::Open, _) => queued(seen, position, estimated),
-        (SessionState::Unavailable(..), (_, outage)) if outlasted => {
-            let (reason, turn) = queued(seen, position, estimated);
-            (reason, format!("{turn}. {outage}"))
-        }
-        (
-            SessionState::Throttled { .. }
-            | SessionState::TokenRefused(_)
-            | SessionState::Unavailable(..)
-            | SessionState::AuthenticationFailed(_)
-            | SessionState::ApplicationRefused(_)
-            | SessionState::Unexpected(_)
-            | SessionState::Superseded
-            | SessionState::QuotaTooSmall { .. },
-            said,
-        ) => said,
-    };
-    let status = &seen.object.status;
-    let lasting = state.is_ailing() && !outlasted;
-    let outdated = !status.says(reason) && (lasting || says_lasting(seen));
     // The objects report one by one, so that ten thousand waiting objects don't write all at once.
     let follows = seen.object.status.begins(FOLLOWS);
     let said = waits_already(seen) && !follows || (is_current(seen) && says_lasting(seen));
-    if said && !(outdated && told) {
+    if said && !told {
+        return Report::nothing();
+    }
+    let (reason, message) = match state {
+        SessionState::Open => queued(seen, position, estimated),
+        SessionState::Unavailable(..) if outlasted => {
+            let (reason, turn) = queued(seen, position, estimated);
+            let (_, outage) = said_of(seen, state);
+            (reason, format!("{turn}. {outage}"))
+        }
+        SessionState::Throttled { .. }
+        | SessionState::TokenRefused(_)
+        | SessionState::Unavailable(..)
+        | SessionState::AuthenticationFailed(_)
+        | SessionState::ApplicationRefused(_)
+        | SessionState::Unexpected(_)
+        | SessionState::Superseded
+        | SessionState::QuotaTooSmall { .. } => said_of(seen, state),
+    };
+    let lasting = state.is_ailing() && !outlasted;
+    let outdated = !seen.object.status.says(reason) && (lasting || says_lasting(seen));
+    if said && !outdated {
         return Report::nothing();
     }
     say(seen, reason, &message, None, now)
