@@ -134,6 +134,12 @@ pub(super) fn says_hindered(object: &Object) -> bool {
     conditions.any(|condition| condition.message.starts_with(HINDERED))
 }
 
+/// A blank and the Platform that the object names, for a message; empty if the object can't be read.
+fn named_platform(seen: &Observation) -> String {
+    let platform = seen.object.platform();
+    platform.map_or_else(String::new, |platform| format!(" {platform}"))
+}
+
 /// Remark on an unusual value of the annotation `iodm.dev/paused`; empty if the value is usual.
 fn odd_pause(object: &Object) -> String {
     object.odd_pause.as_ref().map_or_else(String::new, |value| {

@@ -2,7 +2,10 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{Decision, ECHO_BOUND, Now, Observation, PlatformView, instant_of, odd_pause, rest};
+use super::{
+    Decision, ECHO_BOUND, Now, Observation, PlatformView, instant_of, named_platform, odd_pause,
+    rest,
+};
 use crate::api::names::AppId;
 use crate::api::platform::{Mode, PlatformReason};
 use crate::api::reason::Reason;
@@ -224,10 +227,7 @@ fn credentials_lost(reason: PlatformReason, message: &str, ending: bool) -> (Rea
 }
 
 fn platform_goes(seen: &Observation) -> (Reason, String) {
-    let name = seen
-        .object
-        .platform()
-        .map_or_else(String::new, |platform| format!(" {platform}"));
+    let name = named_platform(seen);
     let message = format!(
         "The Platform{name} is being deleted and takes on no new objects; create it anew once it is gone"
     );
@@ -235,10 +235,7 @@ fn platform_goes(seen: &Observation) -> (Reason, String) {
 }
 
 fn platform_not_found(seen: &Observation) -> (Reason, String) {
-    let name = seen
-        .object
-        .platform()
-        .map_or_else(String::new, |platform| format!(" {platform}"));
+    let name = named_platform(seen);
     let message = format!(
         "There is no Platform{name}; create it, or set deletionPolicy: Retain to let the object go without its package"
     );
@@ -246,10 +243,7 @@ fn platform_not_found(seen: &Observation) -> (Reason, String) {
 }
 
 fn not_allowed(seen: &Observation) -> (Reason, String) {
-    let name = seen
-        .object
-        .platform()
-        .map_or_else(String::new, |platform| format!(" {platform}"));
+    let name = named_platform(seen);
     let message = format!(
         "The Platform{name} does not allow objects of namespace {}; widen its allowedNamespaces, or set deletionPolicy: Retain",
         seen.object.key.namespace
