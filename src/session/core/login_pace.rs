@@ -58,15 +58,8 @@ impl Core {
         now: Instant,
     ) -> Option<LoginOrder> {
         let order = self.lanes.get_mut(&id)?.tokens.begin_login()?;
-        self.begin_try(id, probe, now);
         Some(LoginOrder {
-            call: Underway {
-                lane: id,
-                started: now,
-                probe,
-                waits: None,
-                serial: order.credential,
-            },
+            call: self.begin_try(id, probe, order.credential, now),
             secret: order.secret,
         })
     }
@@ -80,20 +73,14 @@ impl Core {
     ) -> Option<LoginOrder> {
         let lane = self.lanes.get_mut(&id)?;
         let (secret, serial) = lane.tokens.current()?;
-        self.begin_try(id, probe, now);
         Some(LoginOrder {
-            call: Underway {
-                lane: id,
-                started: now,
-                probe,
-                waits: None,
-                serial,
-            },
+            call: self.begin_try(id, probe, serial, now),
             secret,
         })
     }
 
-    fn begin_try(&mut self, id: LaneId, probe: bool, now: Instant) {
+    /// Counts a call that tries the credential of a lane, and returns the call.
+    fn begin_try(&mut self, id: LaneId, probe: bool, serial: u64, now: Instant) -> Underway {
         self.take(id, probe, now);
         self.under_way.push((now, id));
         let beside = self.others(id).any(super::Lane::counts_for_others);
@@ -105,6 +92,13 @@ impl Core {
             if !lane.is_proven() && (beside || for_others) {
                 self.tried = Some(now);
             }
+        }
+        Underway {
+            lane: id,
+            started: now,
+            probe,
+            waits: None,
+            serial,
         }
     }
 
