@@ -16,4 +16,6 @@ mod equal;
 mod schema;
 mod values;
 mod pages;
+#[path = "../support/page.rs"]
+mod page;
 mod lifecycle;

@@ -9,11 +9,8 @@ use version_package_operator::api::platform::Platform;
 use version_package_operator::api::version_package::VersionPackage;
 
 use crate::helm::{self, CHART};
+use crate::page::{assert_page, with_block};
 use crate::schema::{default, documented};
-use crate::support::tool;
-
-const BEGIN: &str = "<!-- values:begin -->\n";
-const END: &str = "<!-- values:end -->";
 
 /// The table of the values, from the schema and the defaults.
 fn table() -> String {
@@ -28,19 +25,9 @@ fn table() -> String {
 #[test]
 fn the_readme_has_the_table_of_the_values() {
     let readme = helm::file("README.md");
-    let (before, rest) = readme.split_once(BEGIN).unwrap();
-    let (_, after) = rest.split_once(END).unwrap();
-    let wanted = format!("{before}{BEGIN}{}{END}{after}", table());
-    if readme == wanted {
-        return;
-    }
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(tool::root().join(CHART).join("README.md"), wanted).unwrap();
-        return;
-    }
-    panic!(
-        "the table in the chart's README differs: run UPDATE_DOCS=1 cargo test --test chart pages"
-    );
+    let path = format!("{CHART}/README.md");
+    let wanted = with_block(&path, &readme, "values", &table());
+    assert_page(&path, &wanted, "values.schema.json and values.yaml");
 }
 
 fn chart() -> Value {

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use version_package_operator::api::names;
 
-use crate::{assert_page, cell, read};
+use crate::page::assert_page;
+use crate::{cell, read};
 
 const API: &str = "docs/api.md";
 

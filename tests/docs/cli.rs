@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::Command;
 
-use crate::assert_page;
+use crate::page::assert_page;
 
 const CLI: &str = "docs/cli.md";
 

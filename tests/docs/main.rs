@@ -15,6 +15,8 @@ mod api;
 mod cli;
 mod needs;
 mod threats;
+#[path = "../support/page.rs"]
+mod page;
 
 use std::path::{Path, PathBuf};
 
@@ -26,39 +28,6 @@ fn root() -> PathBuf {
 fn read(path: impl AsRef<Path>) -> String {
     let path = root().join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
-
-/// Fails where the text of a page differs from `wanted`, which was made from `source`. With `UPDATE_DOCS` in the
-/// environment it writes the page instead.
-fn assert_page(path: &str, wanted: &str, source: &str) {
-    let page = std::fs::read_to_string(root().join(path)).unwrap_or_default();
-    if page == wanted {
-        return;
-    }
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(root().join(path), wanted).unwrap();
-        return;
-    }
-    let differs = page.lines().zip(wanted.lines()).find(|(a, b)| a != b);
-    let line = differs.map_or("its length", |(_, wanted)| wanted);
-    panic!(
-        "{path} differs from {source}, first in: {line}\nrun UPDATE_DOCS=1 cargo test --test docs"
-    );
-}
-
-/// `page` with the lines between the markers of `name` replaced by `block`. `path` is for the message of the panic.
-fn with_block(path: &str, page: &str, name: &str, block: &str) -> String {
-    let (begin, end) = (
-        format!("<!-- {name}:begin -->\n"),
-        format!("<!-- {name}:end -->"),
-    );
-    let (before, rest) = page
-        .split_once(&begin)
-        .unwrap_or_else(|| panic!("{path} has no line {begin}"));
-    let (_, after) = rest
-        .split_once(&end)
-        .unwrap_or_else(|| panic!("{path} has no line {end}"));
-    format!("{before}{begin}{block}{end}{after}")
 }
 
 /// A text as it is written into a cell of a table.

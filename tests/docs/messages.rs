@@ -7,7 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use self::read::{Consts, Found, Kind, consts, messages};
-use crate::{assert_page, cell, read, root};
+use crate::page::assert_page;
+use crate::{cell, read, root};
 
 const MESSAGES: &str = "docs/messages.md";
 

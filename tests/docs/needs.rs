@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::{assert_page, read, with_block};
+use crate::page::{assert_page, with_block};
+use crate::read;
 
 const NEEDS: &str = "docs/needs.md";
 

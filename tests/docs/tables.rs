@@ -7,7 +7,8 @@ use version_package_operator::api::platform::PlatformReason;
 use version_package_operator::api::reason::{Phase, Progress, Reason};
 
 use crate::cli::{commands, help};
-use crate::{assert_page, pages, read, root, with_block};
+use crate::page::{assert_page, with_block};
+use crate::{pages, read, root};
 
 const REASONS: &str = "docs/reasons.md";
 const OPERATIONS: &str = "docs/operations.md";
